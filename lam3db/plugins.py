@@ -1,0 +1,124 @@
+"""The contract page: what a model and a judge are, and the tables of their names.
+
+A plug-in is an object with two functions. ``describe`` tells the identity and the effective
+settings before anything heavy is loaded (it may hash weight files; it must not import
+torch); ``load`` makes the thing that works. So a run whose answers are all stored loads no
+model, and everything that can be wrong is told before a GPU starts.
+
+What must hold: a model never sees a dataset's name; a judge never sees a session, nor any
+part of a generation it does not declare in ``sees``. Third parties add names through the
+packaging entry points ``lam3db.models`` and ``lam3db.judges``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lam3db.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from PIL.Image import Image
+
+    from lam3db.config import JudgeConfig, ModelConfig, RuntimeConfig
+    from lam3db.records import (
+        Answer,
+        Failed,
+        Finding,
+        JudgeIdentity,
+        ModelPlan,
+        Request,
+        Subject,
+    )
+
+    ImageOpener = Callable[[str], Image]
+    Tick = Callable[[str, int, int], None]
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Answer | Failed]]]:
+        """Yield each batch's outcomes as it ends; every request is answered exactly once.
+
+        The text of a request depends on the plan, its messages and its replicate: not on
+        its batch mates, its place in the queue or what was asked before (exact in fp32).
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back the device's memory."""
+        ...
+
+
+class ModelKind(Protocol):
+    """How models of one kind are described and loaded."""
+
+    def describe(self, config: ModelConfig, runtime: RuntimeConfig, tick: Tick) -> ModelPlan:
+        """Return identity and effective settings; raise ModelError or ConfigError.
+
+        ``tick(file name, bytes done, bytes in all)`` reports hashing.
+        """
+        ...
+
+    def load(self, plan: ModelPlan, open_image: ImageOpener) -> Model:
+        """Load the weights; raise ModelError."""
+        ...
+
+
+class Judge(Protocol):
+    """A loaded judge."""
+
+    def judge(self, subjects: Sequence[Subject]) -> Iterator[list[tuple[Subject, Finding | Failed]]]:
+        """Yield each batch's outcomes as it ends; every subject is answered exactly once.
+
+        The finding of a subject does not depend on its batch mates.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+class JudgeMaker(Protocol):
+    """How judges of one kind are described and loaded."""
+
+    def describe(self, config: JudgeConfig, tick: Tick) -> JudgeIdentity:
+        """Return the identity; raise JudgeError or ConfigError."""
+        ...
+
+    def load(self, config: JudgeConfig, identity: JudgeIdentity, open_image: ImageOpener) -> Judge:
+        """Load it; raise JudgeError."""
+        ...
+
+
+MODEL_KINDS = {"transformers": "lam3db.models.transformers_runner:KIND"}
+JUDGE_KINDS = {
+    "detoxify": "lam3db.judges.detoxify:MAKER",
+    "refusal": "lam3db.judges.refusal:MAKER",
+}
+
+
+def model_kind(name: str) -> ModelKind:
+    """Return the model kind of this name."""
+    return _named("lam3db.models", MODEL_KINDS, name)  # type: ignore[no-any-return]
+
+
+def judge_maker(name: str) -> JudgeMaker:
+    """Return the judge maker of this name."""
+    return _named("lam3db.judges", JUDGE_KINDS, name)  # type: ignore[no-any-return]
+
+
+def _named(group: str, table: dict[str, str], name: str) -> Any:  # noqa: ANN401 - any plug-in
+    """Return the object of this name; entry points add names but never replace ours."""
+    outside = {point.name: point.value for point in entry_points(group=group)}
+    known = outside | table
+    if name not in known:
+        message = f"{group}: nothing is called {name!r}{did_you_mean(name, sorted(known))}"
+        raise ConfigError(message)
+    module, _, attribute = known[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
