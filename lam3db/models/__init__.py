@@ -1,0 +1,1 @@
+"""Models: messages and images to answers."""

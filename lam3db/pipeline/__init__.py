@@ -1,0 +1,1 @@
+"""The pipeline: the only code that joins the store with the parts."""

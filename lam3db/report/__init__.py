@@ -1,0 +1,1 @@
+"""Reports: numbers to tables, Markdown, CSV and JSON."""

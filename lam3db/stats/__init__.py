@@ -1,0 +1,1 @@
+"""Statistics: numbers with their uncertainty; no database here."""
