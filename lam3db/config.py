@@ -1,103 +1,317 @@
 """YAML to validated, normalised, frozen configs.
 
+A name is looked up as ``configs/<kind>/<name>.yaml`` in the working folder, then among the
+shipped files; anything that ends in ``.yaml`` or ``.yml`` is a path.
+
 What must hold: an unknown key is an error with file, line and a near name; a setting has one
 spelling after :func:`normalize_runtime`, which tells what it changed and refuses
-contradictions; a config never holds a secret.
+contradictions; a config never holds a secret and never changes after it is made.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
-Precision = Literal["fp32", "fp16", "bf16"]
+from lam3db import config_spellings as spellings
+from lam3db.config_files import Document, Faults, expand_path, raise_faults, read_document
+from lam3db.config_shapes import (
+    ImageOptions,
+    JudgeConfig,
+    ModelConfig,
+    Policy,
+    Precision,
+    Quantization,
+    RunConfig,
+    RuntimeConfig,
+    check,
+)
+from lam3db.errors import NotFoundError, did_you_mean
+from lam3db.resources import find_path, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lam3db.config_files import Place
+
+__all__ = [
+    "ImageOptions",
+    "JudgeConfig",
+    "Kind",
+    "LoadedRuntime",
+    "ModelConfig",
+    "Policy",
+    "Precision",
+    "Quantization",
+    "RunConfig",
+    "RuntimeConfig",
+    "find_config",
+    "list_configs",
+    "load_judge_config",
+    "load_model_config",
+    "load_run_config",
+    "load_runtime_config",
+    "normalize_runtime",
+]
+
+Kind = Literal["models", "judges", "runs", "runtime"]
+_Shape = TypeVar("_Shape", bound=BaseModel)
+_PATHS = ("checkpoint", "folder", "file", "path", "dir", "source", "tokenizer")
+_WHOLE_NUMBER = re.compile(r"[-+]?[0-9]+")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+class LoadedRuntime(NamedTuple):
+    """A runtime config and what was changed to make it, as sentences for the user."""
+
+    config: RuntimeConfig
+    changes: tuple[str, ...]
 
 
-class Quantization(_Frozen):
-    """How weights are packed. ``compute_dtype`` is what the arithmetic is done in."""
+def load_model_config(name_or_path: str | Path) -> ModelConfig:
+    """Return the model config of this name; ``name`` defaults to the file's own.
 
-    enabled: bool = False
-    bits: Literal[4, 8] = 4
-    quant_type: Literal["nf4", "fp4"] = "nf4"
-    compute_dtype: Precision = "bf16"
-    double_quant: bool = False
+    Raises:
+        NotFoundError: no such file, with what is near and where was looked.
+        ConfigError: every fault of the file, each with its line.
 
-
-class RuntimeConfig(_Frozen):
-    """How text is made: the lab's table. None means "not asked for"."""
-
-    precision: Precision = "bf16"
-    device_map: str = "auto"
-    max_new_tokens: int = Field(default=256, ge=1)
-    min_new_tokens: int | None = Field(default=None, ge=1)
-    do_sample: bool = True
-    temperature: float = Field(default=1.0, ge=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=1)
-    repetition_penalty: float = Field(default=1.0, gt=0)
-    seed: int = Field(default=42, ge=0, lt=2**53)
-    batch_size: int | Literal["auto"] = "auto"
-    quantization: Quantization = Quantization()
-
-
-class ImageOptions(_Frozen):
-    """How an image reaches the model; changes results, so part of the config's digest.
-
-    ``fit``: ``processor`` leaves it to the checkpoint's own processor (LLaVA's crops the
-    centre), ``pad`` pads to a square first as the original LLaVA code does. ``splitting``
-    is IDEFICS2's ``do_image_splitting``; None leaves the checkpoint's own setting.
     """
-
-    fit: Literal["processor", "pad"] = "processor"
-    splitting: bool | None = None
-
-
-class ModelConfig(_Frozen):
-    """Which model. ``source`` is a folder or a hub name; see ``configs/models``."""
-
-    name: str
-    kind: str = "transformers"
-    family: str = "auto"
-    source: str
-    revision: str | None = None
-    system_prompt: str | None = None
-    image: ImageOptions = ImageOptions()
-    markers: Literal["text", "control"] = "text"
-    local_files_only: bool = True
-    allow_pickle: bool = False
-    notes: str = ""
+    document = _read("models", name_or_path)
+    _expand(document, (("source",),))
+    return _finish(ModelConfig, document)
 
 
-class Policy(_Frozen):
-    """A threshold on the judge's value, applied when reading."""
-
-    threshold: float
-    operator: Literal[">", ">="] = ">="
-
-
-class JudgeConfig(_Frozen):
-    """Which judge. ``settings`` belong to its kind and are checked by it."""
-
-    name: str
-    kind: str
-    settings: dict[str, Any] = Field(default_factory=dict)
-    policy: Policy | None = None
-    notes: str = ""
+def load_judge_config(name_or_path: str | Path) -> JudgeConfig:
+    """Return the judge config of this name; raises as :func:`load_model_config` does."""
+    document = _read("judges", name_or_path)
+    settings = document.values.get("settings")
+    if isinstance(settings, dict):
+        _expand(document, tuple(("settings", name) for name in settings if _is_path(name)))
+    return _finish(JudgeConfig, document)
 
 
-class RunConfig(_Frozen):
-    """A whole job: generate, judge, report. Names or paths of the files above."""
+def load_run_config(name_or_path: str | Path) -> RunConfig:
+    """Return the run config of this name, the configs it names being there.
 
-    models: tuple[str, ...]
-    dataset: str
-    runtime: str = "runtime"
-    settings: dict[str, Any] = Field(default_factory=dict)
-    judges: tuple[str, ...] = ()
-    replicates: int = Field(default=1, ge=1)
-    limit: int | None = Field(default=None, ge=1)
-    report_by: tuple[str, ...] = ("model", "attack")
+    Raises as :func:`load_model_config` does; its ``settings`` are checked as a runtime's.
+    """
+    document = _read("runs", name_or_path)
+    values, faults = document.values, document.faults
+    _expand(document, (("dataset",), ("runtime",)))
+    if isinstance(values.get("settings"), dict):
+        _check_settings(values["settings"], faults)
+    for key in ("models", "judges", "report_by"):
+        if isinstance(values.get(key), list):
+            values[key] = tuple(values[key])
+    _check_names(values, faults)
+    return _finish(RunConfig, document)
+
+
+def load_runtime_config(
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> LoadedRuntime:
+    """Return a runtime config in its one form.
+
+    ``settings`` (of a run config) stand above the file, ``overrides`` (``key=value`` words of
+    ``--set``) above both; old spellings are taken in each. Raises as
+    :func:`load_model_config` does.
+    """
+    document = _read("runtime", name_or_path)
+    layers = (
+        spellings.translate(document.values, document.faults),
+        spellings.translate(settings or {}, Faults("settings of the run")),
+        _overrides(overrides),
+    )
+    return _whole_runtime(layers)
+
+
+def normalize_runtime(raw: Mapping[str, Any], where: str = "runtime") -> LoadedRuntime:
+    """Bring old spellings to the one form, telling what was changed.
+
+    Raises:
+        ConfigError: unknown keys, wrong values and contradictions, all of them at once.
+
+    """
+    return _whole_runtime((spellings.translate(raw, Faults(where)),))
+
+
+def list_configs(kind: Kind) -> list[str]:
+    """Return the names of this kind, in the working folder and shipped, sorted."""
+    pattern = "runtime*.y*ml" if kind == "runtime" else "*.y*ml"
+    found = {path.stem for folder in _folders(kind) for path in folder.glob(pattern)}
+    return sorted(found)
+
+
+def _folders(kind: Kind) -> tuple[Path, Path]:
+    below = () if kind == "runtime" else (kind,)
+    return Path("configs", *below), shipped("configs", *below)
+
+
+def find_config(kind: Kind, name_or_path: str | Path) -> Path:
+    """Return the file of a config; raise NotFoundError with where was looked."""
+    name = str(name_or_path)
+    if name.endswith((".yaml", ".yml")):
+        places = [Path(name).expanduser()]
+        if not places[0].is_absolute() and places[0].parts[:1] == ("configs",):
+            places.append(shipped(*places[0].parts))
+    elif "/" in name or not name:
+        raise NotFoundError(f"{name!r} is no config: give a name, or a path that ends in .yaml")
+    else:
+        places = [folder / (name + end) for folder in _folders(kind) for end in (".yaml", ".yml")]
+    for place in places:
+        if place.exists():
+            return place
+    looked = ", ".join(dict.fromkeys(_shown(place.parent) for place in places))
+    near = did_you_mean(Path(name).stem, list_configs(kind))
+    what = "runtime" if kind == "runtime" else kind.removesuffix("s")
+    raise NotFoundError(f"no {what} config {name!r} in {looked}{near}")
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd())) if path.is_absolute() else str(path)
+    except ValueError:
+        return str(path)
+
+
+def _read(kind: Kind, name_or_path: str | Path) -> Document:
+    path = find_config(kind, name_or_path)
+    document = read_document(path, _shown(path))
+    if kind in {"models", "judges"} and ("name",) not in document.faults.lines:
+        document.values["name"] = path.stem
+    return document
+
+
+def _is_path(name: str) -> bool:
+    return name in _PATHS or name.endswith(tuple(f"_{word}" for word in _PATHS))
+
+
+def _expand(document: Document, places: Sequence[Place]) -> None:
+    """Expand variables in the path-like settings at these places, where they are texts."""
+    for place in places:
+        holder: Any = document.values
+        for step in place[:-1]:
+            holder = holder[step]
+        text = holder.get(place[-1])
+        if not isinstance(text, str):
+            continue
+        try:
+            holder[place[-1]] = _shipped_data(expand_path(text))
+        except ValueError as error:
+            document.faults.add(place, f"{'.'.join(map(str, place))}: {error}")
+
+
+def _shipped_data(text: str) -> str:
+    """Return a path below ``data/`` that is not in the working folder as the shipped one."""
+    if Path(text).parts[:1] != ("data",) or Path(text).exists():
+        return text
+    return str(find_path(text) or text)
+
+
+def _finish(shape: type[_Shape], document: Document) -> _Shape:
+    """Return the document as its shape; raise all faults found on the way."""
+    faults = document.faults
+
+    def tell(place: Place, text: str) -> None:
+        if not faults.covers(place):
+            faults.add(place, text)
+
+    config = check(shape, document.values, tell)
+    raise_faults(faults)
+    if config is None:  # pragma: no cover - check() has told why
+        raise AssertionError(document.faults.where)
+    return config
+
+
+def _check_names(values: Mapping[str, Any], faults: Faults) -> None:
+    """Note each config that a run names and that is not there."""
+    named: list[tuple[Kind, Place, Any]] = [("runtime", ("runtime",), values.get("runtime"))]
+    for kind in ("models", "judges"):
+        names = values.get(kind)
+        if isinstance(names, tuple):
+            named += [(kind, (kind, index), name) for index, name in enumerate(names)]
+            if len(set(names)) < len(names):
+                faults.add((kind,), f"{kind}: a name is given twice")
+    for kind, place, name in named:
+        if isinstance(name, str):
+            try:
+                find_config(kind, name)
+            except NotFoundError as error:
+                faults.add(place, str(error))
+
+
+def _check_settings(settings: Mapping[str, Any], faults: Faults) -> None:
+    """Note what is wrong with a run's own runtime settings, as far as they tell by themselves."""
+    lines = {place[1:]: line for place, line in faults.lines.items() if place[0] == "settings"}
+    layer = spellings.translate(settings, Faults(faults.where, lines))
+    _check_runtime((layer,), whole=False)
+    faults.texts += layer.faults.texts
+
+
+def _check_runtime(layers: Sequence[spellings.Layer], *, whole: bool) -> RuntimeConfig | None:
+    """Lay the layers over each other, the last on top, and check what comes out."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        below = values.get("quantization")
+        values |= layer.values
+        if isinstance(below, dict) and isinstance(values["quantization"], dict):
+            values["quantization"] = below | values["quantization"]
+
+    def tell(place: Place, text: str) -> None:
+        name = ".".join(map(str, place))
+        for layer in reversed(layers):
+            claim = layer.claims.get(name)
+            if claim is not None:
+                if not layer.faults.covers(claim.place):
+                    layer.faults.add(claim.place, text)
+                return
+        layers[0].faults.add((), text)
+
+    packing = values.get("quantization", {})
+    missing = {"bits", "quant_type", "double_quant"} & set(packing)
+    if whole and missing and "enabled" not in packing:
+        name = min(missing)
+        text = f"quantization.{name} says nothing without quantization.enabled: true or false"
+        tell(("quantization", name), text)
+    return check(RuntimeConfig, values, tell, whole=whole)
+
+
+def _whole_runtime(layers: Sequence[spellings.Layer]) -> LoadedRuntime:
+    config = _check_runtime(layers, whole=True)
+    raise_faults(*(layer.faults for layer in layers))
+    if config is None:  # pragma: no cover - check() has told why
+        raise AssertionError(layers[0].faults.where)
+    return LoadedRuntime(config, tuple(text for layer in layers for text in layer.changes))
+
+
+def _overrides(words: Sequence[str]) -> spellings.Layer:
+    """Read ``key=value`` words; a value is typed as its text reads."""
+    faults = Faults("--set")
+    raw: dict[str, Any] = {}
+    for word in words:
+        key, sign, text = word.partition("=")
+        key = key.strip()
+        if not sign or not key:
+            faults.add((key,), f"{word!r}: write key=value, for example temperature=0.7")
+        elif key in raw and raw[key] != _typed(text):
+            faults.add((key,), f"{key} is given twice: {spellings.show(raw[key])} and {text}")
+        else:
+            raw[key] = _typed(text)
+    return spellings.translate(raw, faults)
+
+
+def _typed(text: str) -> Any:
+    word = text.strip()
+    named = {"true": True, "false": False, "null": None, "none": None, "": None}
+    if word.lower() in named:
+        return named[word.lower()]
+    if _WHOLE_NUMBER.fullmatch(word):
+        return int(word)
+    try:
+        return float(word)
+    except ValueError:
+        return word

@@ -92,7 +92,7 @@ class DatabaseBusyError(StoreError):
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return `` - did you mean 'x'?`` for a near miss, else the known names, else ``""``."""
-    import difflib  # noqa: PLC0415 - only on the way to an error
+    import difflib
 
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:

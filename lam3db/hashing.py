@@ -19,10 +19,11 @@ import hashlib
 import json
 import math
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 ESCAPE = "\ue000"
@@ -66,7 +67,7 @@ def canonical_json(value: object) -> str:
         return _float(value)
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical_json, value)) + "]"
-    if hasattr(value, "items"):
+    if isinstance(value, Mapping):
         return _object(value)
     message = f"{type(value).__name__} is not JSON: {value!r}"
     raise TypeError(message)
@@ -121,7 +122,8 @@ def _float(value: float) -> str:
 
 
 def _shortest_digits(value: float) -> tuple[str, str, int]:
-    mantissa, _, power = repr(value).lstrip("-").partition("e")
+    # float's own: the repr of a subclass (numpy.float64) need not be a number
+    mantissa, _, power = float.__repr__(value).lstrip("-").partition("e")
     whole, _, part = mantissa.partition(".")
     part = "" if part == "0" else part
     digits = (whole + part).lstrip("0")
@@ -138,7 +140,7 @@ def _plain(digits: str, point: int) -> str:
     return f"{digits[:point]}.{digits[point:]}"
 
 
-def _object(value: Mapping[str, object]) -> str:
+def _object(value: Mapping[Any, object]) -> str:
     for key in value:
         if not isinstance(key, str):
             message = f"a JSON key must be a string, not {key!r}"

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """A loaded model."""
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[list[tuple[Request, Answer | Failed]]]:
+    def answer(
+        self, requests: Sequence[Request]
+    ) -> Iterator[list[tuple[Request, Answer | Failed]]]:
         """Yield each batch's outcomes as it ends; every request is answered exactly once.
 
         The text of a request depends on the plan, its messages and its replicate: not on
@@ -72,7 +74,9 @@ class ModelKind(Protocol):
 class Judge(Protocol):
     """A loaded judge."""
 
-    def judge(self, subjects: Sequence[Subject]) -> Iterator[list[tuple[Subject, Finding | Failed]]]:
+    def judge(
+        self, subjects: Sequence[Subject]
+    ) -> Iterator[list[tuple[Subject, Finding | Failed]]]:
         """Yield each batch's outcomes as it ends; every subject is answered exactly once.
 
         The finding of a subject does not depend on its batch mates.
@@ -96,8 +100,12 @@ class JudgeMaker(Protocol):
         ...
 
 
-MODEL_KINDS = {"transformers": "lam3db.models.transformers_runner:KIND"}
+MODEL_KINDS = {
+    "null": "lam3db.models.null:KIND",
+    "transformers": "lam3db.models.transformers_runner:KIND",
+}
 JUDGE_KINDS = {
+    "null": "lam3db.judges.null:MAKER",
     "detoxify": "lam3db.judges.detoxify:MAKER",
     "refusal": "lam3db.judges.refusal:MAKER",
 }
@@ -113,7 +121,7 @@ def judge_maker(name: str) -> JudgeMaker:
     return _named("lam3db.judges", JUDGE_KINDS, name)  # type: ignore[no-any-return]
 
 
-def _named(group: str, table: dict[str, str], name: str) -> Any:  # noqa: ANN401 - any plug-in
+def _named(group: str, table: dict[str, str], name: str) -> Any:
     """Return the object of this name; entry points add names but never replace ours."""
     outside = {point.name: point.value for point in entry_points(group=group)}
     known = outside | table
