@@ -1,0 +1,55 @@
+"""What is wrong with a file, collected to be told all at once.
+
+What must hold: a file with a fault is refused whole, after everything in it was looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lam3db.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHOWN = 50
+_KEPT = 1000
+_CLIP = 60
+
+
+class Faults:
+    """The faults of one file, by line (from 1) and field."""
+
+    def __init__(self, path: Path) -> None:
+        """Start with none."""
+        self.path = path
+        self.count = 0
+        self._kept: list[tuple[int, str]] = []
+
+    def add(self, line: int | None, field: str | None, what: str) -> None:
+        """Note one; ``line`` None is the file as a whole."""
+        self.count += 1
+        if len(self._kept) < _KEPT:
+            place = ", ".join(filter(None, [f"line {line}" if line else "", field or ""]))
+            self._kept.append((line or 0, f"{place}: {what}" if place else what))
+
+    def extend(self, other: Faults) -> None:
+        """Take over another's faults."""
+        self.count += other.count
+        self._kept = (other._kept + self._kept)[:_KEPT]
+
+    def raise_if_any(self) -> None:
+        """Raise InputError with the first fifty by line, and how many there are in all."""
+        if not self.count:
+            return
+        texts = [text for _, text in sorted(self._kept, key=lambda item: item[0])][:SHOWN]
+        if self.count > len(texts):
+            texts.append(f"... and {self.count - len(texts)} more")
+        faults = "1 fault" if self.count == 1 else f"{self.count} faults"
+        raise InputError(f"{self.path}: {faults}, nothing was imported", texts)
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: quoted, on one line, not endlessly long."""
+    text = repr(value[: _CLIP + 1]) if isinstance(value, str) else repr(value)
+    return text if len(text) <= _CLIP else text[: _CLIP - 1] + "\N{HORIZONTAL ELLIPSIS}"

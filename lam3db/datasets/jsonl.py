@@ -1,0 +1,83 @@
+"""JSON Lines: one object per line.
+
+What must hold: what JSON leaves open is refused, not guessed: a key twice in one object, NaN
+and infinities, nesting without end. Escaped NUL and lone surrogates are data and are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from lam3db.datasets.faults import shown
+from lam3db.datasets.lines import Row, read_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lam3db.datasets.faults import Faults
+
+MAX_DEPTH = 32
+
+
+def read_jsonl(path: Path, faults: Faults) -> list[Row]:
+    """Return the objects of a file; lines that are none are noted as faults."""
+    rows = []
+    for number, text in read_lines(path, faults):
+        if not text.strip():
+            continue
+        try:
+            value = json.loads(
+                text,
+                parse_constant=_refuse_constant,
+                parse_float=_finite,
+                object_pairs_hook=_no_repeats,
+            )
+        except json.JSONDecodeError as error:
+            faults.add(number, None, f"no JSON: {error.msg} at column {error.colno}")
+            continue
+        except ValueError as error:
+            faults.add(number, None, str(error))
+            continue
+        except RecursionError:
+            faults.add(number, None, f"nested more than {MAX_DEPTH} levels deep")
+            continue
+        if not isinstance(value, dict):
+            faults.add(number, None, f"not an object but {shown(value)}")
+        elif _is_deeper(value, MAX_DEPTH):
+            faults.add(number, None, f"nested more than {MAX_DEPTH} levels deep")
+        else:
+            rows.append(Row(number, value))
+    return rows
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON: write null for a missing number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in {float("inf"), float("-inf")}:
+        raise ValueError(f"the number {shown(text)} is too large")
+    return value
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+    return value
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)

@@ -1,0 +1,172 @@
+"""A file (or a folder with one) to a dataset, whole or not at all.
+
+What must hold: the same file gives the same dataset, wherever it lies; every fault in it is
+told at once; nothing is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lam3db.datasets.columns import check_mapping, choose_columns
+from lam3db.datasets.faults import Faults, shown
+from lam3db.datasets.images import ImageFolder
+from lam3db.datasets.jsonl import read_jsonl
+from lam3db.datasets.samples import SampleReader
+from lam3db.datasets.table import read_table
+from lam3db.errors import InputError
+from lam3db.media import LIMITS, Limits
+from lam3db.records import Dataset, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from lam3db.datasets.columns import Columns
+    from lam3db.datasets.lines import Row
+
+    Tick = Callable[[str, int, int], None]
+
+_READERS: Mapping[str, Callable[[Path, Faults], list[Row]]] = {
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".csv": lambda path, faults: read_table(path, ",", faults),
+    ".tsv": lambda path, faults: read_table(path, "\t", faults),
+}
+_TABLES = (".csv", ".tsv")
+_NAME = re.compile(r"\w[\w.+-]{0,99}")
+_KEY_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a file is to be read; see ``lam3db dataset add --help``."""
+
+    name: str | None = None
+    mapping: Mapping[str, str] | None = None
+    images: Path | None = None
+    source: str = ""
+    licence: str = ""
+    limits: Limits = LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A dataset, the image files behind its media by digest, and remarks for the user."""
+
+    dataset: Dataset
+    files: Mapping[str, Path]
+    notes: tuple[str, ...]
+
+
+def load_dataset(path: Path, options: Options | None = None, tick: Tick | None = None) -> Loaded:
+    """Read a file and look at each of its images; ``tick(what, done, total)`` tells how far.
+
+    Raises:
+        InputError: everything that is wrong with the file.
+        ConfigError: an option is wrong.
+
+    """
+    options = options or Options()
+    check_mapping(options.mapping or {})
+    file = find_file(path)
+    name = _dataset_name(path, options.name)
+    folder = options.images if options.images is not None else file.parent
+    if not folder.is_dir():
+        raise InputError(f"--images {folder}: no such folder")
+    faults = Faults(file)
+    rows = _rows(file, faults)
+    columns = _columns(rows, options.mapping or {}, faults)
+    images = ImageFolder(folder, options.limits)
+    reader = SampleReader(columns, images, faults, file.suffix.lower() in _TABLES)
+    samples = _samples(rows, reader, tick or _no_tick)
+    faults.raise_if_any()
+    source = options.source or f"{file.resolve().parent.name}/{file.name}"
+    dataset = Dataset(name, tuple(samples), tuple(images.media.values()), source, options.licence)
+    return Loaded(dataset, images.files, columns.notes + _remarks(columns))
+
+
+def find_file(path: Path) -> Path:
+    """Return the file meant: the path itself, or the only one of a kind we read in a folder."""
+    if path.is_dir():
+        found = sorted(item for item in path.iterdir() if item.suffix.lower() in _READERS)
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(item.name for item in found)
+        what = f"name one of {names}" if found else "no .jsonl, .csv or .tsv file in it"
+        raise InputError(f"{path} is a folder: {what}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if path.suffix.lower() not in _READERS:
+        raise InputError(f"{path}: {', '.join(_READERS)} are read, not {path.suffix or 'this'!r}")
+    if not path.is_file():
+        raise InputError(f"{path} is no regular file")
+    return path
+
+
+def _dataset_name(path: Path, asked: str | None) -> str:
+    resolved = path.resolve()
+    name = asked if asked is not None else resolved.name if path.is_dir() else resolved.stem
+    if _NAME.fullmatch(name) is None:
+        message = f"{shown(name)} is no name for a dataset: letters, digits and . _ + - are"
+        raise InputError(f"{message}, at most 100; give another with --name")
+    return name
+
+
+def _rows(file: Path, faults: Faults) -> list[Row]:
+    try:
+        return _READERS[file.suffix.lower()](file, faults)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _columns(rows: list[Row], mapping: Mapping[str, str], faults: Faults) -> Columns:
+    """Return the choice of columns; where it is in doubt no row is worth reading."""
+    if not rows:
+        faults.raise_if_any()
+        raise InputError(f"{faults.path}: there is no sample in it")
+    names = list(dict.fromkeys(column for row in rows for column in row.values))
+    doubts = Faults(faults.path)
+    columns = choose_columns(names, mapping, doubts)
+    if doubts.count:
+        faults.extend(doubts)
+        faults.raise_if_any()
+    return columns
+
+
+def _samples(rows: list[Row], reader: SampleReader, tick: Tick) -> list[tuple[str, Sample]]:
+    """Return the samples by key; a key or a sample that comes twice is a fault."""
+    keys: dict[str, int] = {}
+    contents: dict[bytes, int] = {}
+    samples = []
+    for done, row in enumerate(rows, 1):
+        found = reader.read(row)
+        tick("reading samples", done, len(rows))
+        if found is None:
+            continue
+        digest = found[1].digest
+        key = found[0] if found[0] is not None else digest.hex()[:_KEY_DIGITS]
+        same = contents.setdefault(digest, row.line)
+        if same != row.line:
+            what = f"the same sample as on line {same}: take one out, or tell them apart"
+            reader.faults.add(row.line, None, what)
+        elif keys.setdefault(key, row.line) != row.line:
+            reader.faults.add(row.line, "key", f"{shown(key)} is on line {keys[key]} already")
+        else:
+            samples.append((key, found[1]))
+    return samples
+
+
+def _remarks(columns: Columns) -> tuple[str, ...]:
+    notes = []
+    if "key" not in columns.of:
+        notes.append("no key column: each sample's key is made from its content")
+    if "behavior" not in columns.of:
+        notes.append("no behavior column: each prompt is its own behavior")
+    return tuple(notes)
+
+
+def _no_tick(_what: str, _done: int, _total: int) -> None:
+    """Tell nobody."""

@@ -1,0 +1,226 @@
+"""One row of a file to one sample.
+
+Rules. Images come before the prompt, in their order. A sample is posed by its ``prompt``
+(with ``image`` or ``images``) or by ``messages``: a list of ``{"role": ..., "text": ...}``,
+each with ``image`` or ``images`` if it has some, the last by the user. A prompt that is empty
+is allowed where there is an image and a behavior; in JSONL it must be written (``""`` or
+null), so that a misspelt key is no image-only sample. Without a behavior the prompt is its
+own. Columns of no field are metadata, with their JSON types; empty CSV cells are left out.
+
+What must hold: a value is taken as it stands or named as a fault; no field is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lam3db import hashing
+from lam3db.datasets.faults import Faults, shown
+from lam3db.errors import MediaError
+from lam3db.records import Attack, Behavior, ImagePart, Message, Sample, TextPart, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lam3db.datasets.columns import Columns
+    from lam3db.datasets.images import ImageFolder
+    from lam3db.datasets.lines import Row
+
+MAX_PROMPT = 1_000_000
+"""Characters of one text."""
+MAX_NAME = 200
+"""Characters of a key, a category or an attack's name."""
+_ROLES = ("user", "assistant", "system")
+_BENIGN = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReader:
+    """Makes samples of rows; what is wrong goes to ``faults``."""
+
+    columns: Columns
+    images: ImageFolder
+    faults: Faults
+    is_table: bool
+
+    def read(self, row: Row) -> tuple[str | None, Sample] | None:
+        """Return (key if the row has one, sample), or None after noting each fault."""
+        before = self.faults.count
+        fields = _Fields(self, row)
+        key = fields.key()
+        messages = fields.messages()
+        behavior = fields.behavior(messages, is_posed=self.faults.count == before)
+        attack, target = fields.attack(), fields.text("target", MAX_PROMPT)
+        metadata = fields.metadata()
+        if self.faults.count > before or behavior is None:
+            return None
+        return key, Sample(messages, behavior, attack, target, metadata)
+
+
+class _Fields:
+    """The fields of one row."""
+
+    def __init__(self, reader: SampleReader, row: Row) -> None:
+        self._reader = reader
+        self._row = row
+
+    def key(self) -> str | None:
+        key = self.name("key")
+        if key is None and "key" in self._reader.columns.of:
+            self._fault("key", "missing")
+        return key
+
+    def messages(self) -> tuple[Message, ...]:
+        several = self._value("messages")
+        if several is None:
+            parts = self._parts("prompt", self._prompt(), self._value("image"), self._images())
+            return (Message("user", parts),)
+        if any(self._value(name) for name in ("prompt", "image", "images")):
+            self._fault("messages", "given beside a prompt or an image: put them into messages")
+        if not isinstance(several, list) or not several:
+            self._fault("messages", f"a list of messages is wanted, not {shown(several)}")
+            return ()
+        found = tuple(self._message(index, item) for index, item in enumerate(several, 1))
+        if found[-1].role != "user":
+            self._fault("messages", f"the last is by {found[-1].role!r}: the user's is answered")
+        return found
+
+    def behavior(self, messages: tuple[Message, ...], *, is_posed: bool) -> Behavior | None:
+        text = self.text("behavior", MAX_PROMPT) or text_of(messages)
+        category = self.name("category") or ""
+        benign = self.flag("benign")
+        if not text.strip():
+            if is_posed:
+                self._fault("behavior", "missing, and there is no prompt to take its place")
+            return None
+        return Behavior(text, category, is_benign=benign)
+
+    def attack(self) -> Attack:
+        value = self._value("attack")
+        if not isinstance(value, dict):
+            label = self.name("attack") or "none"
+            return Attack() if label.casefold() == "none" else Attack(label)
+        name, parameters = value.get("name"), value.get("parameters", {})
+        if value.keys() - {"name", "parameters"} or not isinstance(parameters, dict):
+            self._fault("attack", 'an object has "name" and "parameters" (an object), no more')
+        elif not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME:
+            self._fault("attack", f"no name: {shown(name)}")
+        elif self._is_json("attack", parameters):
+            return Attack(name, parameters)
+        return Attack()
+
+    def metadata(self) -> dict[str, Any]:
+        used = set(self._reader.columns.of.values())
+        found = {name: value for name, value in self._row.values.items() if name not in used}
+        if self._reader.is_table:
+            return {name: value for name, value in found.items() if value != ""}
+        inner = found.get("metadata")
+        if isinstance(inner, dict):
+            del found["metadata"]
+            for name in sorted(inner.keys() & found.keys()):
+                self._fault("metadata", f"{shown(name)} stands inside and beside it")
+            found |= inner
+        return found if self._is_json("metadata", found) else {}
+
+    def text(self, field: str, limit: int) -> str | None:
+        """Return a text, None where there is none."""
+        value = self._value(field)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            self._fault(field, f"text is wanted, not {shown(value)}")
+            return None
+        if len(value) > limit:
+            self._fault(field, f"{len(value)} characters, more than {limit}")
+            return None
+        return value
+
+    def name(self, field: str) -> str | None:
+        """Return a short text that is not blank; a whole number is taken as its digits."""
+        value = self._value(field)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        text = self.text(field, MAX_NAME)
+        if text is not None and not text.strip():
+            self._fault(field, f"blank: {shown(text)}")
+        return text
+
+    def flag(self, field: str) -> bool:
+        value = self._value(field)
+        if value is None or value == "":
+            return False
+        known = _BENIGN.get(str(value).strip().lower()) if isinstance(value, str | int) else None
+        if known is None:
+            self._fault(field, f"true or false (1/0, yes/no) is wanted, not {shown(value)}")
+        return bool(known)
+
+    def _prompt(self) -> str | None:
+        column = self._reader.columns.of.get("prompt")
+        if column is not None and column not in self._row.values:
+            self._fault("prompt", 'missing (write "prompt": "" for a sample of images alone)')
+        return self.text("prompt", MAX_PROMPT)
+
+    def _message(self, index: int, value: Any) -> Message:
+        field = f"messages[{index}]"
+        if not isinstance(value, dict) or value.keys() - {"role", "text", "image", "images"}:
+            self._fault(field, f'"role", "text", "image", "images" are wanted, not {shown(value)}')
+            return Message("user", ())
+        role, text = value.get("role"), value.get("text")
+        if role not in _ROLES:
+            self._fault(field, f"role {shown(role)} is none of {', '.join(_ROLES)}")
+        if text is not None and (not isinstance(text, str) or len(text) > MAX_PROMPT):
+            self._fault(field, f"text of at most {MAX_PROMPT} characters, not {shown(text)}")
+            text = None
+        return Message(str(role), self._parts(field, text, value.get("image"), value.get("images")))
+
+    def _images(self) -> Any:
+        value = self._value("images")
+        if not isinstance(value, str) or not value:
+            return value
+        try:
+            return json.loads(value)  # a cell of a table
+        except ValueError:
+            self._fault("images", f"a JSON list is wanted, not {shown(value)}")
+            return None
+
+    def _parts(
+        self, field: str, text: str | None, image: Any, images: Any
+    ) -> tuple[TextPart | ImagePart, ...]:
+        if image not in (None, "", []) and images not in (None, "", []):
+            self._fault(field, '"image" and "images" are both given')
+        names = self._names(field, image) + self._names(field, images)
+        if not names and not (text and text.strip()):
+            self._fault(field, "neither text nor image")
+        parts: list[TextPart | ImagePart] = []
+        for name in names:
+            try:
+                parts.append(ImagePart(self._reader.images.take(name).sha256))
+            except MediaError as error:
+                self._fault("image", f"{shown(name)}: {error}")
+        return (*parts, TextPart(text)) if text else tuple(parts)
+
+    def _names(self, field: str, value: Any) -> list[str]:
+        names = value if isinstance(value, list) else [value]
+        found = [name for name in names if isinstance(name, str) and name]
+        if len(found) < len(names) and value not in (None, "", []):
+            self._fault(field, f"paths of images are wanted, not {shown(value)}")
+        return found
+
+    def _is_json(self, field: str, value: Mapping[str, Any]) -> bool:
+        try:
+            hashing.canonical_json(value)
+        except (TypeError, ValueError) as error:
+            self._fault(field, str(error))
+            return False
+        return True
+
+    def _value(self, field: str) -> Any:
+        column = self._reader.columns.of.get(field)
+        return None if column is None else self._row.values.get(column)
+
+    def _fault(self, field: str, what: str) -> None:
+        column = self._reader.columns.of.get(field, field)
+        shown_as = field if column == field else f"{field} (column {column!r})"
+        self._reader.faults.add(self._row.line, shown_as, what)
