@@ -1,0 +1,232 @@
+"""``lam3db report``, ``status``, ``show`` and ``export``: what is stored, for people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lam3db.cli.options import Db, Where, pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lam3db.metrics import Scope
+    from lam3db.store.engine import Store
+
+Run = Annotated[
+    str | None,
+    typer.Option("--run", help="Only this run's answers, cached ones too (start of its uid)."),
+]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", "-m", help="Only this model's answers. Repeatable.")
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="Only this dataset, NAME or NAME@2. Without: of each dataset the latest version "
+        "that a run was made on.",
+    ),
+]
+Output = Annotated[str | None, typer.Option("--output", "-o", help="Write to this file instead.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")]
+export_app = typer.Typer(help="Write answers to a file.", no_args_is_help=True)
+
+
+def report(
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Rows, by any of model, config, dataset, run, attack, category, behavior; "
+            "judge gives every judge its own table.",
+        ),
+    ] = "model,attack",
+    judges: Annotated[
+        list[str] | None,
+        typer.Option("--judge", "-j", help="Only this judge: NAME or NAME#DIGEST. Repeatable."),
+    ] = None,
+    run: Run = None,
+    model: Models = None,
+    dataset: Dataset = None,
+    where: Where = None,
+    rule: Annotated[
+        str,
+        typer.Option(help="Replicates: each counts, or a sample is unsafe if any of them is."),
+    ] = "each",
+    output: Annotated[
+        str, typer.Option("--format", "-f", help="table, markdown, csv or json.")
+    ] = "table",
+    file: Output = None,
+    force: Force = False,
+    db: Db = None,
+) -> None:
+    """Show ASR, toxicity and refusals, each with n, coverage and interval."""
+    from lam3db.report import build_report, render
+    from lam3db.store.engine import open_store
+
+    scope = _scope(run, model, dataset, where)
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    with open_store(db, mode="read") as store, store.read() as conn:
+        built = build_report(conn, scope, names, judges or (), rule)
+    text = render(built, output, _width(None if file is None else 120))
+    if file is None or file == "-":
+        _write(text)
+        return
+    from lam3db.report.export import new_file
+
+    with new_file(Path(file), force=force) as stream:
+        stream.write(text)
+
+
+def status(
+    limit: Annotated[int, typer.Option(min=1, help="How many runs to list.")] = 10,
+    output: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+    db: Db = None,
+) -> None:
+    """Show what is stored, pending and failed, per model and per judge, and recent runs."""
+    from lam3db.report.standing import load_status, status_json, status_text
+    from lam3db.store.engine import open_store
+
+    _check(output, "table", "json")
+    with open_store(db, mode="read") as store, store.read() as conn:
+        found = load_status(conn, limit)
+    if output == "json":
+        _print_json(status_json(found))
+    else:
+        _write(f"Database {store.url}\n\n{status_text(found)}")
+
+
+def show(
+    answer: Annotated[int | None, typer.Argument(help="The id of an answer.")] = None,
+    where: Where = None,
+    run: Run = None,
+    model: Models = None,
+    dataset: Dataset = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many answers to show.")] = 3,
+    output: Annotated[str, typer.Option("--format", "-f", help="text or json.")] = "text",
+    db: Db = None,
+) -> None:
+    """Show answers whole: prompt, images, settings, raw text, and every score."""
+    from lam3db.report.answer import answer_json, answer_text
+    from lam3db.report.scope import resolve
+    from lam3db.store.answers import find_answers, load_answer
+    from lam3db.store.engine import open_store
+
+    _check(output, "text", "json")
+    scope = _scope(run, model, dataset, where)
+    with open_store(db, mode="read") as store, store.read() as conn:
+        ids = [answer] if answer is not None else []
+        total = len(ids)
+        if not ids:
+            every = find_answers(conn, resolve(conn, scope)[0])
+            ids, total = every[:limit], len(every)
+        found = [load_answer(conn, one) for one in ids]
+        find = _finder(store)
+    if output == "json":
+        _print_json([answer_json(one, find) for one in found])
+        return
+    width = _width(None)
+    _write("\n".join(f"{answer_text(one, find, width)}" for one in found))
+    if total != len(found) or not found:
+        more = "--limit shows more" if found else "`lam3db status` says what is stored"
+        typer.echo(f"{len(found)} of {total} answers shown; {more}.", err=True)
+
+
+@export_app.callback()
+def export() -> None:
+    """Write answers to a file."""
+
+
+@export_app.command("generations")
+def generations(
+    file: Annotated[str, typer.Option("--output", "-o", help="The file; - is standard output.")],
+    output: Annotated[
+        str | None, typer.Option("--format", "-f", help="jsonl or csv; else by the file's name.")
+    ] = None,
+    run: Run = None,
+    model: Models = None,
+    dataset: Dataset = None,
+    where: Where = None,
+    force: Force = False,
+    db: Db = None,
+) -> None:
+    """Write answers with their prompts and labels, one row each, texts exact."""
+    from lam3db.report.export import export_format, new_file, write_rows
+    from lam3db.report.scope import resolve
+    from lam3db.store.answers import stream_answers
+    from lam3db.store.engine import open_store
+
+    scope = _scope(run, model, dataset, where)
+    chosen = export_format(output, file)
+    with open_store(db, mode="read") as store, store.read() as conn:
+        frame, words = resolve(conn, scope)
+        columns, rows = stream_answers(conn, frame)
+        if file == "-":
+            count = write_rows(sys.stdout, columns, rows, chosen)
+        else:
+            with new_file(Path(file), force=force) as stream:
+                count = write_rows(stream, columns, rows, chosen)
+    where_to = "standard output" if file == "-" else file
+    typer.echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
+
+
+def _scope(
+    run: str | None, models: list[str] | None, dataset: str | None, where: list[str] | None
+) -> Scope:
+    """Return the scope; ``--where`` takes model, dataset and run too."""
+    from lam3db.errors import ConfigError
+    from lam3db.metrics import Scope
+
+    fields = pairs(where, "--where")
+    given = {"run": run, "dataset": dataset, "model": models}
+    for name in (name for name, value in given.items() if value and name in fields):
+        raise ConfigError(f"--{name} and --where {name}={fields[name]}: give one of the two")
+    run, dataset = fields.pop("run", run), fields.pop("dataset", dataset)
+    models = [fields.pop("model")] if "model" in fields else models
+    return Scope(run, tuple(models or ()), dataset, fields)
+
+
+def _finder(store: Store) -> Callable[[str], str]:
+    """Return a function that tells where an image lies, or why it cannot."""
+    from lam3db.errors import MediaError
+    from lam3db.media import MediaRoot
+
+    root = MediaRoot(store.media_root)
+
+    def find(sha256: str) -> str:
+        try:
+            return root.path(sha256)
+        except MediaError as error:
+            return f"({error})"
+
+    return find
+
+
+def _width(fixed: int | None) -> int:
+    """Return the terminal's columns, within what reads well; 120 where there is no terminal."""
+    import shutil
+
+    if fixed is not None or not sys.stdout.isatty():
+        return fixed or 120
+    return min(160, max(60, shutil.get_terminal_size().columns))
+
+
+def _check(output: str, *known: str) -> None:
+    from lam3db.errors import ConfigError
+
+    if output not in known:
+        raise ConfigError(f"--format {output}: write one of {', '.join(known)}")
+
+
+def _print_json(value: object) -> None:
+    from lam3db.cli.console import print_json
+
+    print_json(value)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
