@@ -1,0 +1,208 @@
+"""A loaded model answering requests: sort, prepare ahead, batch, halve, retry, decode.
+
+What must hold: every request of a window is answered exactly once; a batch's failure is not
+its members' failure; closing the generator leaves no thread behind.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lam3db.errors import ModelError
+from lam3db.models.collate import collate, groups
+from lam3db.models.decode import Limits, Said, decode, decode_generic
+from lam3db.models.families import clean
+from lam3db.models.prompt import Prepared, Preparer
+from lam3db.models.sampling import Chooser, Noise, Row
+from lam3db.records import Answer, Failed, FinishReason, images_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lam3db.models.loading import Loaded
+    from lam3db.plugins import ImageOpener
+    from lam3db.records import ModelPlan, Request
+
+    Outcome = tuple[Request, Answer | Failed]
+
+FIRST_BATCH = 16
+"""What ``auto`` starts from."""
+_IMAGE_LENGTH = 2000
+"""How many characters an image weighs when requests are sorted by length."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A request with what it feeds the model."""
+
+    request: Request
+    prepared: Prepared
+
+
+class TransformersModel:
+    """Implements :class:`lam3db.plugins.Model`."""
+
+    def __init__(self, loaded: Loaded, plan: ModelPlan, open_image: ImageOpener) -> None:
+        config = plan.config.value
+        self._loaded: Loaded | None = loaded
+        self._decoding = config["decoding"]
+        self._preparer = Preparer(loaded.processor, config, open_image, loaded.context)
+        # a second tokenizer: the first one works in the other thread
+        self._decoder = copy.deepcopy(loaded.processor.tokenizer)
+        self._chooser = Chooser(self._decoding, sorted(loaded.stops))
+        self._limits = Limits(int(self._decoding["max_new_tokens"]), loaded.stops)
+        size = plan.options["batch_size"]
+        self.batch_size: int = FIRST_BATCH if size == "auto" else size
+        self.device = str(loaded.device)
+
+    def close(self) -> None:
+        """Give back the device's memory."""
+        self._loaded = None
+        _free_memory()
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[list[Outcome]]:
+        """Yield each batch's outcomes as it ends, longest requests first."""
+        waiting = sorted(requests, key=_length, reverse=True)
+        with ThreadPoolExecutor(1, thread_name_prefix="lam3db-prepare") as background:
+            try:
+                taken = waiting[: self.batch_size]
+                coming = background.submit(self._prepare, taken)
+                while taken:
+                    ready, outcomes = coming.result()
+                    waiting = waiting[len(taken) :]
+                    taken = waiting[: self.batch_size]
+                    coming = background.submit(self._prepare, taken)
+                    if outcomes:
+                        yield outcomes
+                    yield from self._batches(ready)
+            finally:
+                background.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare(self, requests: Sequence[Request]) -> tuple[list[_Ready], list[Outcome]]:
+        """Prepare requests one by one; those that cannot be are failures."""
+        ready: list[_Ready] = []
+        failed: list[Outcome] = []
+        for request in requests:
+            try:
+                ready.append(_Ready(request, self._preparer.prepare(request.messages)))
+            except Exception as error:  # noqa: BLE001 - whatever a foreign image or template does
+                failed.append((request, Failed.from_exception(error)))
+        return ready, failed
+
+    def _batches(self, ready: list[_Ready]) -> Iterator[list[Outcome]]:
+        """Answer what is ready, in batches that fit."""
+        pixels = self._model.family.pixels if self._model.family.plain_decoder else "alike"
+        for places in groups([one.prepared for one in ready], pixels):
+            left = [ready[place] for place in places]
+            while left:
+                part = left[: self.batch_size]
+                outcomes = self._attempt(part)
+                if outcomes is None:
+                    self.batch_size = len(part) // 2
+                    continue
+                left = left[len(part) :]
+                yield outcomes
+
+    def _attempt(self, part: list[_Ready]) -> list[Outcome] | None:
+        """Answer one batch; None if it should be halved for want of memory."""
+        problem: Failed | None = None
+        try:
+            return self._answered(part)
+        except Exception as error:  # noqa: BLE001 - told apart below, once its tensors are let go
+            problem = _judged(error)
+        _free_memory()
+        if problem.retryable and len(part) > 1:
+            return None
+        if len(part) == 1:
+            return [(part[0].request, problem)]
+        alone: list[Outcome] = []
+        for one in part:
+            alone += self._attempt([one]) or []
+        return alone
+
+    def _answered(self, part: list[_Ready]) -> list[Outcome]:
+        """Run one batch through the model."""
+        model = self._model
+        inputs = collate([one.prepared for one in part], model.family.pixels, model.pad_id)
+        rows = [Row(list(one.prepared.ids), self._noise(one.request)) for one in part]
+        way = decode if model.family.plain_decoder else decode_generic
+        with torch.inference_mode():
+            placed = {name: self._placed(value) for name, value in inputs.items()}
+            said = way(model.model, placed, rows, self._chooser, self._limits)
+        return [
+            (one.request, self._outcome(one, what, len(part)))
+            for one, what in zip(part, said, strict=True)
+        ]
+
+    def _placed(self, value: torch.Tensor) -> torch.Tensor:
+        """Move a tensor to the device; pixels take the model's dtype."""
+        if value.is_floating_point():
+            return value.to(self._model.device, self._model.dtype)
+        return value.to(self._model.device)
+
+    def _noise(self, request: Request) -> Noise | None:
+        if not self._decoding["do_sample"]:
+            return None
+        return Noise.of(self._decoding["seed"], request.input_digest, request.replicate)
+
+    def _outcome(self, one: _Ready, said: Said, batch_size: int) -> Answer | Failed:
+        if said.fault:
+            return Failed("FloatingPointError", said.fault)
+        spoken = said.tokens[:-1] if said.stopped else said.tokens
+        return Answer(
+            raw_text=self._decoded(spoken, skip_special_tokens=False),
+            text=clean(self._model.family, self._decoded(spoken, skip_special_tokens=True)),
+            finish_reason=FinishReason.STOP if said.stopped else FinishReason.LENGTH,
+            prompt_tokens=len(one.prepared.ids),
+            completion_tokens=len(said.tokens),
+            latency_ms=said.seconds * 1000,
+            batch_size=batch_size,
+        )
+
+    def _decoded(self, tokens: Sequence[int], *, skip_special_tokens: bool) -> str:
+        return str(
+            self._decoder.decode(
+                list(tokens),
+                skip_special_tokens=skip_special_tokens,
+                clean_up_tokenization_spaces=False,
+            )
+        )
+
+    @property
+    def _model(self) -> Loaded:
+        if self._loaded is None:
+            raise ModelError("this model was closed: load it again")
+        return self._loaded
+
+
+def _length(request: Request) -> int:
+    """Estimate a prompt's length, to put like beside like; any estimate gives right answers."""
+    return len(text_of(request.messages)) + _IMAGE_LENGTH * len(images_of(request.messages))
+
+
+def _judged(error: Exception) -> Failed:
+    """Describe what a batch raised; want of memory is retryable.
+
+    Raises:
+        ModelError: the device itself is broken, and every further answer would fail.
+
+    """
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return Failed.from_exception(error, retryable=True)
+    broken: Any = getattr(torch, "AcceleratorError", ())
+    if isinstance(error, broken) or "CUDA error" in text:
+        raise ModelError(f"the device failed ({text.splitlines()[0]}): run again") from error
+    return Failed.from_exception(error)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
