@@ -1,0 +1,99 @@
+"""Texts as windows of tokens, and windows as batches of like length.
+
+A text longer than the model's limit is cut into overlapping windows, none of it dropped. A
+text that fits is one window: the very tokens that the package would feed.
+
+What must hold: every token of a text is in at least one window; one text that a tokenizer
+refuses fails alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lam3db.records import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A piece of the text at ``index``, as token numbers with the special ones in place."""
+
+    index: int
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Windower:
+    """Cuts texts. ``size`` counts the special tokens, ``overlap`` does not."""
+
+    tokenizer: Any
+    size: int
+    overlap: int
+
+    def cut(self, texts: Sequence[str]) -> tuple[list[Window], dict[int, Failed]]:
+        """Return the windows of all texts and, by index, the texts that have none.
+
+        A text of which the tokenizer leaves nothing has no window and no failure.
+        """
+        try:
+            return self._cut(range(len(texts)), texts), {}
+        except Exception:  # noqa: BLE001 - a tokenizer may raise anything; asked again one by one
+            windows, failed = list[Window](), dict[int, Failed]()
+        for index, text in enumerate(texts):
+            try:
+                text.encode()  # says of a lone surrogate what it is; the tokenizer does not
+                windows += self._cut([index], [text])
+            except Exception as error:  # noqa: BLE001 - it becomes this text's failure
+                failed[index] = Failed.from_exception(error)
+        return windows, failed
+
+    def _cut(self, indices: Sequence[int], texts: Sequence[str]) -> list[Window]:
+        if not texts:
+            return []
+        encoded = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self.size,
+            stride=self.overlap,
+            return_overflowing_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        special = self.tokenizer.num_special_tokens_to_add()
+        owners = encoded["overflow_to_sample_mapping"]
+        return [
+            Window(indices[owner], tuple(tokens))
+            for owner, tokens in zip(owners, encoded["input_ids"], strict=True)
+            if len(tokens) > special
+        ]
+
+
+@dataclass(slots=True)
+class Queue:
+    """Windows waiting to be scored. ``budget`` is the tokens of a batch, padding included."""
+
+    waiting: list[Window]
+    budget: int
+
+    def __post_init__(self) -> None:
+        """Sort, the longest last: it is taken first, so that memory runs out at once or never."""
+        self.waiting.sort(key=lambda window: len(window.tokens))
+
+    def take(self) -> list[Window]:
+        """Return the next batch, longest first; never empty while something waits."""
+        count = max(1, self.budget // len(self.waiting[-1].tokens))
+        batch = self.waiting[-count:][::-1]
+        del self.waiting[-count:]
+        return batch
+
+    def halve(self, batch: list[Window]) -> bool:
+        """Put back a batch that was too large; tell whether a smaller one is possible."""
+        if len(batch) == 1:
+            return False
+        self.budget = len(batch) * len(batch[0].tokens) // 2
+        self.waiting += batch[::-1]
+        return True
