@@ -1,0 +1,55 @@
+"""The tree of commands. What must hold: nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import typer
+
+from lam3db.cli import (
+    dataset,
+    db,
+    doctor,
+    generate,
+    init,
+    judge,
+    report,
+    run,
+    smoke,
+    sql,
+)
+
+app = typer.Typer(
+    name="lam3db",
+    help="A database of safety evaluations of multimodal models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Show the version and leave."),
+) -> None:
+    """Answers, scores and reports of safety evaluations, in one database."""
+    if show:
+        from lam3db import __version__
+
+        typer.echo(f"lam3db {__version__}")
+        raise typer.Exit
+
+
+FIRST, WORK, READ, KEEP = "Start", "Work", "Read", "Keep"
+app.command("init", rich_help_panel=FIRST)(init.init)
+app.command("doctor", rich_help_panel=FIRST)(doctor.doctor)
+app.command("smoke", rich_help_panel=FIRST)(smoke.smoke)
+app.command("run", rich_help_panel=FIRST)(run.run)
+app.add_typer(dataset.app, name="dataset", rich_help_panel=WORK)
+app.command("generate", rich_help_panel=WORK)(generate.generate)
+app.add_typer(judge.app, name="judge", rich_help_panel=WORK)
+app.command("report", rich_help_panel=READ)(report.report)
+app.command("status", rich_help_panel=READ)(report.status)
+app.command("show", rich_help_panel=READ)(report.show)
+app.add_typer(report.export_app, name="export", rich_help_panel=READ)
+app.command("sql", rich_help_panel=READ)(sql.sql)
+app.add_typer(db.app, name="db", rich_help_panel=KEEP)

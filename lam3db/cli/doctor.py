@@ -1,0 +1,70 @@
+"""``lam3db doctor``: what is ready, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lam3db.cli.options import Db
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lam3db.pipeline.doctor import Check
+
+_MARKS = {"ok": ("✓", "ok", "green"), "warn": ("!", "!", "yellow"), "fail": ("✗", "FAULT", "red")}
+
+
+def doctor(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Look at this model only; a fault is an error."),
+    ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option("--judge", "-j", help="Look at this judge only; a fault is an error."),
+    ] = None,
+    output: Annotated[
+        Literal["table", "json"], typer.Option("--format", help="table or json.")
+    ] = "table",
+    db: Db = None,
+) -> None:
+    """Check everything that can be known before a GPU starts; exit code 1 for a fault."""
+    from lam3db.pipeline.doctor import examine
+
+    checks = examine(db, model or (), judge or ())
+    if output == "json":
+        from dataclasses import asdict
+
+        from lam3db.cli.console import print_json
+
+        print_json([asdict(check) for check in checks])
+    else:
+        show(checks)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+def show(checks: Sequence[Check]) -> None:
+    """Print each check on a line, with its cure below it where there is a fault."""
+    from rich.text import Text
+
+    from lam3db.cli.console import out, safe_text
+
+    unicode = out.encoding.lower().startswith("utf")
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        sign, word, colour = _MARKS[check.state]
+        mark = sign if unicode else word
+        margin = " " * (len(mark) + width + 3)
+        first, *more = safe_text(check.detail).splitlines() or [""]
+        out.print(Text(mark, style=f"bold {colour}"), f"{check.name:<{width}}  {first}")
+        for line in more:
+            out.print(f"{margin}{line}")
+        if check.cure:
+            out.print(Text(f"{margin}cure: {safe_text(check.cure)}", style=colour))
+    faults = sum(check.state == "fail" for check in checks)
+    warnings = sum(check.state == "warn" for check in checks)
+    verdict = f"{faults} fault{'s' * (faults != 1)}" if faults else "no faults"
+    out.print(f"\n{verdict}, {warnings} warning{'s' * (warnings != 1)}")

@@ -1,0 +1,166 @@
+"""``lam3db judge``: scores of judges for answers that have none yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lam3db.cli.options import Db
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lam3db.pipeline.judge import JudgeJob, JudgeResult
+    from lam3db.store.engine import Store
+
+app = typer.Typer(help="Score stored answers; list and show judges.", invoke_without_command=True)
+
+
+@app.callback()
+def judge(
+    ctx: typer.Context,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Judge everything without a score, over all runs.")
+    ] = False,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--judge", "-j", help="Name of a judge config, or a YAML file. Repeatable."),
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Only this run's answers.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model's answers.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only answers to this dataset.")] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again what has failed for good.")
+    ] = False,
+    retry_status: Annotated[
+        list[str] | None,
+        typer.Option(help="Ask again where the status is this (unparsed ...): a new revision."),
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Score stored answers; `--pending` drains what has no score under the judges named."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if not pending and not retry_status:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(2)
+    from lam3db.config import load_judge_config
+    from lam3db.pipeline.judge import JudgeJob
+    from lam3db.pipeline.judges import judges_in_use
+    from lam3db.store.engine import open_store
+    from lam3db.store.pending import ScoreScope
+
+    scope = ScoreScope(run, model, dataset)
+    statuses = _statuses(retry_status)
+    configs = [load_judge_config(name) for name in names or ()]
+    with open_store(db, mode="write") as store:
+        if not configs:
+            configs = judges_in_use(store)
+        jobs = [JudgeJob(one, scope, retry=retry, retry_status=statuses) for one in configs]
+        results = judge_all(store, jobs)
+    leave(results)
+
+
+@app.command("list")
+def list_judges(
+    output: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    db: Db = None,
+) -> None:
+    """List the judges that have scored, and the judge configs there are."""
+    from lam3db.cli.console import print_rows
+    from lam3db.config import list_configs
+    from lam3db.errors import DatabaseMissingError
+    from lam3db.pipeline.judges import stored_judges
+    from lam3db.store.engine import open_store
+
+    try:
+        with open_store(db, mode="read") as store:
+            rows = stored_judges(store)
+    except DatabaseMissingError:
+        rows = []
+    used = {row["judge"] for row in rows}
+    rows += [
+        {"judge": name, "kind": "(config)"} for name in list_configs("judges") if name not in used
+    ]
+    columns = ("judge", "kind", "version", "digest", "sees", "threshold", "scores", "failures")
+    print_rows([[row.get(name) for name in columns] for row in rows], columns, output)
+
+
+@app.command("show")
+def show_judge(
+    name: Annotated[str, typer.Argument(help="A judge config's name or file, or a digest.")],
+    db: Db = None,
+) -> None:
+    """Show one judge whole: identity, settings, what it sees, its policy."""
+    from lam3db.cli.console import print_json
+    from lam3db.errors import DatabaseMissingError
+    from lam3db.pipeline.judges import judge_facts
+    from lam3db.store.engine import open_store
+
+    try:
+        with open_store(db, mode="read") as store:
+            facts = judge_facts(store, name)
+    except DatabaseMissingError:
+        facts = judge_facts(None, name)
+    print_json(facts)
+
+
+def judge_all(store: Store, jobs: Sequence[JudgeJob]) -> list[JudgeResult]:
+    """Do the jobs one after the other; stop at an interruption."""
+    from lam3db.cli.progress import Bar
+    from lam3db.pipeline.judge import judge_pending
+    from lam3db.records import RunStatus
+
+    results: list[JudgeResult] = []
+    with Bar() as bar:
+        for job in jobs:
+            results.append(judge_pending(store, job, bar))
+            if results[-1].status is RunStatus.INTERRUPTED:
+                break
+    for result in results:
+        typer.echo(summary(result))
+    return results
+
+
+def summary(result: JudgeResult) -> str:
+    """Return one line on one judge's scores."""
+    counts = result.counts
+    name = f"{result.judge} [{result.digest[:8]}]"
+    if not counts.planned:
+        return f"{name}: nothing pending"
+    linked = f", {counts.cached} by findings already stored" if counts.cached else ""
+    failed = f", {counts.failed} failed" if counts.failed else ""
+    line = (
+        f"{name}: {counts.planned} pending, {counts.new} scored{linked}{failed}, "
+        f"{result.seconds:.1f} s"
+    )
+    return f"{line}\n  stopped: {result.error}" if result.error else line
+
+
+def leave(results: Sequence[JudgeResult]) -> None:
+    """End the command with the exit code its results call for."""
+    from lam3db.cli import INTERRUPTED, SOME_FAILED
+    from lam3db.records import RunStatus
+
+    statuses = {result.status for result in results}
+    if RunStatus.INTERRUPTED in statuses:
+        typer.echo(
+            "interrupted; every score made is stored. Go on with `lam3db judge --pending`.",
+            err=True,
+        )
+        raise typer.Exit(INTERRUPTED)
+    if RunStatus.FAILED in statuses:
+        typer.echo("some answers could not be judged: see `lam3db status`", err=True)
+        raise typer.Exit(SOME_FAILED)
+
+
+def _statuses(names: list[str] | None) -> tuple:  # type: ignore[type-arg]
+    from lam3db.errors import ConfigError, did_you_mean
+    from lam3db.records import ScoreStatus
+
+    known = [str(status) for status in ScoreStatus if status is not ScoreStatus.OK]
+    for name in names or ():
+        if name not in known:
+            raise ConfigError(f"--retry-status {name!r}{did_you_mean(name, known)}")
+    return tuple(ScoreStatus(name) for name in names or ())

@@ -1,0 +1,50 @@
+"""Options that several commands share, so that they read alike everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lam3db.errors import ConfigError
+
+Db = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        envvar="LAM3DB_URL",
+        show_default="sqlite:///lam3.db",
+        help="The database: a SQLite file, or an SQLAlchemy URL.",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        help="Only samples with field=value: category, attack, behavior, key, benign, "
+        "metadata.NAME. Repeat to narrow.",
+    ),
+]
+
+
+def pairs(items: list[str] | None, option: str) -> dict[str, str]:
+    """Read ``name=value`` words; raise ConfigError for anything else and for a name twice."""
+    found: dict[str, str] = {}
+    for item in items or []:
+        name, sign, value = item.partition("=")
+        if not sign or not name:
+            raise ConfigError(f"{option} {item!r}: write name=value, for example category=plants")
+        if name in found:
+            raise ConfigError(f"{option} {name}: given twice ({found[name]!r} and {value!r})")
+        found[name] = value
+    return found
+
+
+def width() -> int:
+    """Return the terminal's columns, within what reads well; 120 where there is no terminal."""
+    import shutil
+    import sys
+
+    if not sys.stdout.isatty():
+        return 120
+    return min(160, max(60, shutil.get_terminal_size().columns))

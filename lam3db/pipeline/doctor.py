@@ -1,0 +1,371 @@
+"""Everything that can be known before a GPU starts, as a list with a cure for each fault.
+
+What must hold: nothing is changed by looking (no database or folder is made, no weight is
+loaded, nothing is fetched), no secret is shown, and a check that finds a fault says what to
+do about it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from lam3db.config import list_configs, load_judge_config, load_model_config, load_runtime_config
+from lam3db.errors import (
+    DatabaseMissingError,
+    DatabaseOlderError,
+    Lam3Error,
+    MissingDependencyError,
+    StoreError,
+)
+from lam3db.redaction import is_secret_name, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lam3db.config import JudgeConfig, ModelConfig
+    from lam3db.store.address import Address
+
+State = Literal["ok", "warn", "fail"]
+
+GIB = 1 << 30
+MIB = 1 << 20
+_LOW_DISK, _FULL_DISK = 5 * GIB, 200 * MIB
+_CUDA_SECONDS = 120
+_DEMO = "demo-"
+_LOCAL = "pip install 'lam3db[local]'"
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[^\]]*\])?\s*(?P<bounds>[^;]*)(?P<mark>.*)")
+_BOUND = re.compile(r"(?P<sign>>=|<=|==|<|>)\s*(?P<version>[\d.]+)")
+_KEYS = ("HF_TOKEN", "OPENAI_API_KEY", "PERSPECTIVE_API_KEY")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_ASK_CUDA = (
+    "import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available(), sep='|')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: ``detail`` is what was found, ``cure`` what to do where not ok."""
+
+    name: str
+    state: State
+    detail: str
+    cure: str = ""
+
+
+class Wanted(NamedTuple):
+    """A config to look at; ``named`` by the user, so that a fault is an error."""
+
+    name: str
+    named: bool
+
+
+def examine(
+    url: str | None = None, models: Sequence[str] = (), judges: Sequence[str] = ()
+) -> list[Check]:
+    """Look at everything, in the order in which things are needed; raises nothing of its own.
+
+    Without names every configured model and judge is looked at, and what is not there is a
+    warning, but for the demo's own.
+    """
+    checks = [_python(), _base(), _stack(needed=bool(models))]
+    checks += _database(url)
+    checks += [_gpu(), _offline(), _proxies(), _keys()]
+    checks += [_model(wanted) for wanted in _wanted("models", models, any_named=bool(judges))]
+    checks += [_judge(wanted) for wanted in _wanted("judges", judges, any_named=bool(models))]
+    return checks
+
+
+def _wanted(
+    kind: Literal["models", "judges"], names: Sequence[str], *, any_named: bool
+) -> list[Wanted]:
+    if names or any_named:
+        return [Wanted(name, named=True) for name in dict.fromkeys(names)]
+    return [Wanted(name, named=False) for name in list_configs(kind)]
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} ({sys.executable})"
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Check("Python", "ok", found)
+    return Check("Python", "fail", found, "use Python 3.11, 3.12 or 3.13")
+
+
+def _base() -> Check:
+    found, faults = _packages(extra=None)
+    if faults:
+        return Check("packages", "fail", "; ".join(faults), "pip install --upgrade lam3db")
+    return Check("packages", "ok", found)
+
+
+def _stack(*, needed: bool) -> Check:
+    found, faults = _packages(extra="local")
+    if faults:
+        state: State = "fail" if needed else "warn"
+        what = "without it no model runs and no classifier judges; reports and SQL work"
+        return Check("model stack", state, f"{'; '.join(faults)} ({what})", _LOCAL)
+    if _version("torchvision") is not None:
+        found += f", torchvision {_version('torchvision')}"
+        cure = "pip uninstall torchvision, unless `lam3db smoke` works with it"
+        return Check("model stack", "warn", f"{found}: torchvision can break transformers", cure)
+    return Check("model stack", "ok", found)
+
+
+def _packages(extra: str | None) -> tuple[str, list[str]]:
+    """Return what is installed of our requirements, and what is missing or out of bounds."""
+    found: list[str] = []
+    faults: list[str] = []
+    for text in requires("lam3db") or []:
+        requirement = _REQUIREMENT.match(text)
+        if requirement is None or not _asked(requirement["mark"], extra):
+            continue
+        name, bounds = requirement["name"], requirement["bounds"].strip()
+        installed = _version(name)
+        if installed is None:
+            faults.append(f"{name} is not installed")
+        elif not _within(installed, bounds):
+            faults.append(f"{name} {installed} is installed, {bounds} is needed")
+        else:
+            found.append(f"{name} {installed}")
+    return ", ".join(found), faults
+
+
+def _asked(mark: str, extra: str | None) -> bool:
+    named = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", mark)
+    if "sys_platform == 'linux'" in mark.replace('"', "'") and sys.platform != "linux":
+        return False
+    return (named[1] if named else None) == extra
+
+
+def _within(installed: str, bounds: str) -> bool:
+    signs: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+        ">=": lambda a, b: a >= b,
+        "<=": lambda a, b: a <= b,
+        "==": lambda a, b: a == b,
+        "<": lambda a, b: a < b,
+        ">": lambda a, b: a > b,
+    }
+    have = _numbers(installed)
+    return all(signs[b["sign"]](have, _numbers(b["version"])) for b in _BOUND.finditer(bounds))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    plain = re.match(r"\d+(?:\.\d+)*", text)
+    numbers = [int(part) for part in plain[0].split(".")] if plain else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _database(url: str | None) -> Iterator[Check]:
+    """Look at the database, its media root and the disk under both; SQLite may be yet to come."""
+    from lam3db.store.address import parse
+    from lam3db.store.engine import open_store
+
+    media = os.environ.get("LAM3DB_MEDIA")
+    try:
+        address = parse(url)
+        folder = address.path.parent if address.dialect == "sqlite" else Path.cwd()
+        media = media or str(folder / f"{address.path.stem or 'lam3db'}_media")
+        with open_store(url, mode="read") as store:
+            media = store.media_root
+            yield Check("database", "ok", f"{store.url}, schema is current")
+    except DatabaseMissingError as error:
+        yield _to_come(address) if address.dialect == "sqlite" else _refused(error, "fail")
+    except DatabaseOlderError as error:
+        # SQLite is upgraded by the next command that writes, PostgreSQL never unasked
+        yield _refused(error, "warn" if address.dialect == "sqlite" else "fail")
+    except Lam3Error as error:
+        yield Check("database", "fail", redact(str(error)), "or choose another one with --db")
+    if media is not None:
+        yield _media(media)
+        yield _disk(Path.cwd() if "://" in media else Path(media))
+
+
+def _refused(error: Lam3Error, state: State) -> Check:
+    return Check("database", state, redact(str(error)), "lam3db db upgrade")
+
+
+def _to_come(address: Address) -> Check:
+    """Look at the place where the first command that writes will make a SQLite file."""
+    from lam3db.store.disk import refuse_network
+
+    try:
+        refuse_network(address.path)
+        fault = _not_writable(address.path.parent)
+    except StoreError as error:
+        fault = str(error)
+    if fault:
+        cure = "choose another place with --db or LAM3DB_URL"
+        return Check("database", "fail", f"{address.shown}: {fault}", cure)
+    detail = f"{address.shown} is not there yet; the first command that writes makes it"
+    return Check("database", "ok", detail)
+
+
+def _not_writable(folder: Path) -> str:
+    """Return why nothing could be written at ``folder`` (itself or its nearest parent)."""
+    near = next(place for place in (folder, *folder.parents) if place.exists())
+    if not near.is_dir():
+        return f"{near} is not a folder"
+    return "" if os.access(near, os.W_OK | os.X_OK) else f"{near} is not writable"
+
+
+def _media(root: str) -> Check:
+    if "://" in root:
+        cure = "lam3db smoke writes an image there and so tries it"
+        return Check("media root", "warn", f"{redact(root)} is looked at when used", cure)
+    fault = _not_writable(Path(root).absolute())
+    if fault:
+        cure = "make it writable, or set LAM3DB_MEDIA to another folder"
+        return Check("media root", "fail", f"{root}: {fault}", cure)
+    return Check("media root", "ok", f"{root} is writable")
+
+
+def _disk(folder: Path) -> Check:
+    near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(near).free
+    detail = f"{free / GIB:.1f} GiB free at {near.absolute()}"
+    cure = "free some space, or put database and media elsewhere (--db, LAM3DB_MEDIA)"
+    if free < _FULL_DISK:
+        return Check("disk", "fail", detail, cure)
+    return Check("disk", "warn", detail, cure) if free < _LOW_DISK else Check("disk", "ok", detail)
+
+
+def _gpu() -> Check:
+    """Ask the driver, then torch (in a process of its own: importing it takes seconds)."""
+    from lam3db.models.environment import model_environment
+
+    gpus = model_environment().get("gpus", [])
+    if not gpus:
+        return Check("GPU", "ok", "none seen (no nvidia-smi): models run on the CPU")
+    shown = "; ".join(f"{gpu['name']}, {gpu['memory']}, driver {gpu['driver']}" for gpu in gpus)
+    if _version("torch") is None:
+        return Check("GPU", "warn", f"{shown}; torch is not installed", _LOCAL)
+    try:
+        words = [sys.executable, "-c", _ASK_CUDA]
+        done = subprocess.run(  # noqa: S603 - our own interpreter and a fixed program
+            words, capture_output=True, text=True, timeout=_CUDA_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Check("GPU", "fail", f"{shown}; torch hangs", "look at nvidia-smi and the driver")
+    if done.returncode != 0:
+        why = redact(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no message")
+        return Check("GPU", "fail", f"{shown}; torch does not start: {why}", "install torch again")
+    torch, cuda, usable = done.stdout.strip().splitlines()[-1].split("|")
+    if usable == "True":
+        return Check("GPU", "ok", f"{shown}; torch {torch} with CUDA {cuda}")
+    why = "is a build without CUDA" if cuda == "None" else f"(CUDA {cuda}) cannot use it"
+    cure = "install a torch that fits the driver, see pytorch.org; until then the CPU is used"
+    return Check("GPU", "warn", f"{shown}; torch {torch} {why}", cure)
+
+
+def _offline() -> Check:
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HOME", "TORCH_HOME")
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    lost = [n for n in ("HF_HOME", "TORCH_HOME") if n in found and not Path(found[n]).is_dir()]
+    shown = ", ".join(f"{name}={redact(value)}" for name, value in found.items())
+    if lost:
+        cure = f"make the folder, or unset {lost[0]}"
+        return Check("offline", "warn", f"{shown}: no folder at {' and '.join(lost)}", cure)
+    rule = "models are looked up on this machine only, unless a config says otherwise"
+    return Check("offline", "ok", f"{shown or 'no variable set'}; {rule}")
+
+
+def _proxies() -> Check:
+    names = [name for upper in _PROXIES for name in (upper, upper.lower())]
+    found = [f"{name}={redact(os.environ[name])}" for name in names if os.environ.get(name)]
+    return Check("proxies", "ok", ", ".join(found) or "none set")
+
+
+def _keys() -> Check:
+    """Say which keys are there, never what they are; a blank around one is a common mistake."""
+    others = [n for n in os.environ if is_secret_name(n) and n.upper().endswith("API_KEY")]
+    names = sorted({*_KEYS, *others})
+    spoilt = [name for name in names if name in os.environ and not _is_clean(os.environ[name])]
+    shown = ", ".join(f"{name} {'set' if os.environ.get(name) else 'not set'}" for name in names)
+    if spoilt:
+        cure = f"set {spoilt[0]} again without blanks, quotes or line ends"
+        return Check("keys", "warn", f"{shown}; not clean: {', '.join(spoilt)}", cure)
+    return Check("keys", "ok", shown)
+
+
+def _is_clean(value: str) -> bool:
+    return not value or re.fullmatch(r"[^\s'\"]+", value) is not None
+
+
+def _model(wanted: Wanted) -> Check:
+    title = f"model {wanted.name}"
+    try:
+        config = load_model_config(wanted.name)
+        return Check(title, "ok", _describe_model(config))
+    except Lam3Error as error:
+        return _fault(title, error, wanted)
+
+
+def _describe_model(config: ModelConfig) -> str:
+    """Return what is known of the model without hashing gigabytes; raise what is wrong."""
+    if config.kind != "transformers":
+        from lam3db.plugins import model_kind
+
+        runtime = load_runtime_config("runtime").config
+        plan = model_kind(config.kind).describe(config, runtime, _ignore)
+        return f"{config.kind}: {plan.version.digest.hex()[:12]}"
+    from lam3db.models.weights import find_checkpoint
+
+    checkpoint = find_checkpoint(config)
+    names = (*checkpoint.weights, *checkpoint.settings)
+    size = sum((checkpoint.folder / name).stat().st_size for name in names)
+    revision = f", revision {checkpoint.revision[:12]}" if checkpoint.revision else ""
+    text = f"{checkpoint.folder}: {len(names)} files, {_size(size)}{revision}"
+    return "; ".join((text, *checkpoint.notes))
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.1f} MiB"
+
+
+def _judge(wanted: Wanted) -> Check:
+    title = f"judge {wanted.name}"
+    try:
+        config = load_judge_config(wanted.name)
+        return Check(title, "ok", _describe_judge(config))
+    except Lam3Error as error:
+        return _fault(title, error, wanted)
+
+
+def _describe_judge(config: JudgeConfig) -> str:
+    from lam3db.plugins import judge_maker
+
+    identity = judge_maker(config.kind).describe(config, _ignore)
+    sees = "+".join(str(part) for part in identity.sees)
+    return f"{config.kind} {identity.version}, digest {identity.digest.hex()[:12]}, sees {sees}"
+
+
+def _ignore(_name: str, _done: int, _total: int) -> None:
+    """Hear of hashing, and say nothing."""
+
+
+def _fault(title: str, error: Lam3Error, wanted: Wanted) -> Check:
+    """Return a fault; what nobody named and does not ship is only a warning."""
+    grave = wanted.named or wanted.name.startswith(_DEMO)
+    if isinstance(error, MissingDependencyError):
+        return Check(title, "fail" if wanted.named else "warn", redact(str(error)), _LOCAL)
+    first, *more = redact(str(error)).split("\n")
+    detail = "\n".join([first, *(line.strip() for line in more[:-1])])
+    cure = more[-1].strip() if more else "correct the config, or leave it out"
+    return Check(title, "fail" if grave else "warn", detail, cure)

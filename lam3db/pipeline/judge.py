@@ -1,0 +1,287 @@
+"""Generation to score: what has no score under a judge is judged, over all runs.
+
+What must hold: a judge is shown a :class:`~lam3db.records.Subject` holding only what it
+declares to see; identical subjects are judged once and the finding is linked to every
+generation; a judge that fails leaves failures, never scores; a judge is loaded once, and
+not at all when nothing is pending.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from lam3db import plugins
+from lam3db.media import MediaRoot
+from lam3db.pipeline.ending import recorded_end
+from lam3db.pipeline.interrupt import Interruption
+from lam3db.pipeline.provenance import provenance
+from lam3db.pipeline.watch import Silence, Watch
+from lam3db.records import (
+    Failed,
+    Finding,
+    JudgePolicy,
+    RunKind,
+    RunStatus,
+    ScoreStatus,
+    Sees,
+    Stage,
+    Subject,
+)
+from lam3db.store import lookup, pending, reads, writes
+from lam3db.store.pending import ScoreScope
+from lam3db.store.writes import FailureIn, FindingIn, RunCounts, RunStart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from lam3db.config import JudgeConfig
+    from lam3db.plugins import Judge
+    from lam3db.records import JudgeIdentity
+    from lam3db.store.engine import Store
+    from lam3db.store.pending import PendingScore
+    from lam3db.store.reads import JudgedText
+
+WINDOW = 2048
+"""Generations whose texts are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeJob:
+    """What is asked for: one judge over a scope.
+
+    ``retry_status``: judge again what stands under these statuses, as a revision.
+    """
+
+    judge: JudgeConfig
+    scope: ScoreScope = field(default_factory=lambda: ScoreScope(None, None, None))
+    retry: bool = False
+    retry_status: tuple[ScoreStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeResult:
+    """What became of it. ``counts.cached`` were scored by a finding already stored."""
+
+    judge: str
+    digest: str
+    run_uid: str | None
+    counts: RunCounts
+    status: RunStatus
+    seconds: float
+    error: str | None = None
+
+
+def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> JudgeResult:
+    """Score everything in scope that has no score under this judge.
+
+    Raises:
+        Lam3Error: before anything is judged, when the judge cannot be had.
+
+    """
+    watch = watch or Silence()
+    started = time.monotonic()
+    identity = plugins.judge_maker(job.judge.kind).describe(job.judge, watch.hashing)
+    judge_id, todo = _survey(store, job, identity)
+    counts = RunCounts(planned=len(todo), new=0, cached=0, failed=0)
+    digest = identity.digest.hex()
+    if not todo:
+        seconds = time.monotonic() - started
+        return JudgeResult(job.judge.name, digest, None, counts, RunStatus.FINISHED, seconds)
+    work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id))
+    watch.begin(job.judge.name, len(todo), 0, 0)
+    try:
+        with recorded_end(store, work.run_id, counts):
+            status, counts, error = _drain(work, todo, counts, watch)
+        with store.write() as conn:
+            pending.advance_watermark(conn, judge_id)
+            writes.finish_run(conn, work.run_id, status, counts)
+    finally:
+        work.close()
+        watch.end()
+    seconds = time.monotonic() - started
+    return JudgeResult(job.judge.name, digest, work.run_uid, counts, status, seconds, error)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One judge at work: its rows, and the judge itself once it is needed."""
+
+    store: Store
+    job: JudgeJob
+    identity: JudgeIdentity
+    judge_id: int
+    run_id: int
+    run_uid: str
+    _judge: Judge | None = None
+
+    def judge(self) -> Judge:
+        """Return the judge, loading it at the first call."""
+        if self._judge is None:
+            maker = plugins.judge_maker(self.job.judge.kind)
+            opener = MediaRoot(self.store.media_root).open
+            self._judge = maker.load(self.job.judge, self.identity, opener)
+        return self._judge
+
+    def close(self) -> None:
+        """Let the judge go."""
+        if self._judge is not None:
+            self._judge.close()
+
+
+def _survey(store: Store, job: JudgeJob, identity: JudgeIdentity) -> tuple[int, list[PendingScore]]:
+    """Write the judge's rows where they are new; return its id and what is to be judged."""
+    with store.write() as conn:
+        judge_id = writes.put_judge(conn, identity)
+        if job.judge.policy is not None:
+            policy = JudgePolicy(job.judge.policy.threshold, job.judge.policy.operator)
+            writes.put_policy(conn, judge_id, policy, author="config")
+    with store.read() as conn:
+        if job.retry_status:
+            return judge_id, pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
+        return judge_id, pending.pending_scores(conn, judge_id, job.scope, retry=job.retry)
+
+
+def _open(store: Store, job: JudgeJob, identity: JudgeIdentity, judge_id: int) -> tuple[int, str]:
+    seen = provenance()
+    scope: dict[str, Any] = {
+        name: value
+        for name in ("run_uid", "model", "dataset")
+        if (value := getattr(job.scope, name)) is not None
+    }
+    with store.write() as conn:
+        run = RunStart(
+            kind=RunKind.JUDGE,
+            model_version_id=None,
+            config_id=None,
+            selection_id=None,
+            dataset_id=None,
+            judge_id=judge_id,
+            environment_id=writes.put_environment(conn, seen.environment),
+            replicates=1,
+            seed=None,
+            requested={"judge": job.judge.name, "settings": dict(job.judge.settings), **scope},
+            effective=dict(identity.spec),
+            options={},
+            command=seen.command,
+            host=seen.host,
+            username=seen.username,
+            code_commit=seen.code_commit,
+            code_dirty=seen.code_dirty,
+        )
+        return writes.start_run(conn, run)
+
+
+def _drain(
+    work: _Work, todo: list[PendingScore], counts: RunCounts, watch: Watch
+) -> tuple[RunStatus, RunCounts, str | None]:
+    """Judge everything; return how it ended."""
+    with Interruption() as interruption:
+        for start in range(0, len(todo), WINDOW):
+            ids = [item.generation_id for item in todo[start : start + WINDOW]]
+            for change, error in _window(work, ids):
+                counts = _add(counts, change)
+                with work.store.write() as conn:
+                    writes.beat(conn, work.run_id, counts)
+                watch.advance(change.new + change.cached, change.failed)
+                if error is not None:
+                    return RunStatus.FAILED, counts, error
+                if interruption.asked:
+                    return RunStatus.INTERRUPTED, counts, None
+    return (RunStatus.FAILED if counts.failed else RunStatus.FINISHED), counts, None
+
+
+def _add(counts: RunCounts, change: RunCounts) -> RunCounts:
+    return replace(
+        counts,
+        new=counts.new + change.new,
+        cached=counts.cached + change.cached,
+        failed=counts.failed + change.failed,
+    )
+
+
+def _window(work: _Work, ids: Sequence[int]) -> Iterator[tuple[RunCounts, str | None]]:
+    """Judge one window; yield what each batch changed and an error that ends the run."""
+    with work.store.read() as conn:
+        texts = reads.load_judged(conn, ids)
+    subjects = {one: _subject(work.identity.sees, texts[one]) for one in ids if one in texts}
+    groups, linked = _link(work, subjects)
+    if linked:
+        yield RunCounts(planned=0, new=0, cached=linked, failed=0), None
+    if not groups:
+        return
+    shown = {subjects[group[0]].digest: subjects[group[0]] for group in groups.values()}
+    outcomes = work.judge().judge(list(shown.values()))
+    while True:
+        try:
+            batch = next(outcomes, None)
+        except Exception as error:  # noqa: BLE001 - a judge may raise anything; it is recorded
+            failed = Failed.from_exception(error)
+            with work.store.write() as conn:
+                row = FailureIn(failed, judge_id=work.judge_id)
+                writes.put_failures(conn, work.run_id, Stage.JUDGE, [row])
+            yield RunCounts(0, 0, 0, 0), f"{failed.error_class}: {failed.message}"
+            return
+        if batch is None:
+            return
+        yield _write(work, groups, batch), None
+
+
+def _subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
+    """Return what this judge may see of a generation, and no more."""
+    parts = set(sees)
+    return Subject(
+        response=text.text if Sees.RESPONSE in parts else "",
+        prompt=text.prompt if Sees.PROMPT in parts else None,
+        behavior=text.behavior if Sees.BEHAVIOR in parts else None,
+        images=text.images if Sees.IMAGE in parts else (),
+    )
+
+
+def _link(work: _Work, subjects: Mapping[int, Subject]) -> tuple[dict[bytes, list[int]], int]:
+    """Link what is already judged; return the rest by subject, and how many were linked."""
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for one, subject in subjects.items():
+        groups[subject.digest].append(one)
+    if work.job.retry_status:
+        return groups, 0
+    with work.store.write() as conn:
+        pairs = [(digest, one) for digest, group in groups.items() for one in group]
+        linked = writes.link_findings(conn, work.run_id, work.judge_id, pairs)
+        known = lookup.known_findings(conn, work.judge_id, list(groups))
+    return {digest: group for digest, group in groups.items() if digest not in known}, linked
+
+
+def _write(
+    work: _Work,
+    groups: Mapping[bytes, list[int]],
+    batch: Sequence[tuple[Subject, Finding | Failed]],
+) -> RunCounts:
+    """Write one batch's findings and failures in one transaction."""
+    findings: list[FindingIn] = []
+    failures: list[FailureIn] = []
+    for subject, outcome in batch:
+        group = groups[subject.digest]
+        if isinstance(outcome, Finding):
+            findings.append(FindingIn(subject.digest, outcome, tuple(group)))
+        else:
+            failures += [
+                FailureIn(outcome, generation_id=one, judge_id=work.judge_id) for one in group
+            ]
+    with work.store.write() as conn:
+        if work.job.retry_status:
+            writes.put_revisions(
+                conn, work.run_id, work.judge_id, findings, author="lam3db", reason=_reason(work)
+            )
+        else:
+            writes.put_findings(conn, work.run_id, work.judge_id, findings)
+        if failures:
+            writes.put_failures(conn, work.run_id, Stage.JUDGE, failures)
+    scored = sum(len(row.generation_ids) for row in findings)
+    return RunCounts(planned=0, new=scored, cached=0, failed=len(failures))
+
+
+def _reason(work: _Work) -> str:
+    return "asked again: status was " + " or ".join(map(str, work.job.retry_status))
