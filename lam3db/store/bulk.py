@@ -1,0 +1,96 @@
+"""Many rows at once, as fast as each driver can: the hot path of recording.
+
+SQLite gets one ``executemany``; PostgreSQL gets one statement whose parameters are whole
+columns (``unnest``), which costs one round trip. What must hold: a key that is there is left
+alone, and the count of new rows comes from the database's own count, never from ``rowcount``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Double, LargeBinary, Text
+
+from lam3db.store.values import chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Table
+
+_AT_ONCE = 5000
+_LOOKED_UP = 10_000
+
+
+def insert_new(
+    conn: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> int:
+    """Write rows given as tuples; return how many were not there before."""
+    if not rows:
+        return 0
+    if conn.dialect.name == "sqlite":
+        return _insert_sqlite(conn, _sqlite_statement(table, columns), rows)
+    statement = _postgresql_statement(table, columns)
+    return sum(
+        conn.exec_driver_sql(statement, tuple(map(list, zip(*part, strict=True)))).scalar_one()
+        for part in chunks(rows, _AT_ONCE)
+    )
+
+
+def select_in(
+    conn: Connection, select: str, fixed: tuple[Any, ...], wanted: Sequence[Any], kind: str
+) -> list[Any]:
+    """Run ``select``, whose last condition is ``... IN (wanted)``, over any number of values.
+
+    ``select`` has ``?`` for each of ``fixed`` and ends before the values; ``kind`` is their
+    PostgreSQL type.
+    """
+    found: list[Any] = []
+    for part in chunks(wanted, _LOOKED_UP):
+        if conn.dialect.name == "sqlite":
+            marks = ",".join("?" * len(part))
+            rows = conn.exec_driver_sql(f"{select} IN ({marks})", (*fixed, *part))
+        else:
+            asked = select.replace("?", "%s")
+            rows = conn.exec_driver_sql(f"{asked} = ANY(%s::{kind}[])", (*fixed, list(part)))
+        found += rows.all()
+    return found
+
+
+def _insert_sqlite(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    before = _changes(conn)
+    conn.exec_driver_sql(statement, list(rows))
+    return _changes(conn) - before
+
+
+def _changes(conn: Connection) -> int:
+    driver: Any = conn.connection.driver_connection
+    return int(driver.total_changes)
+
+
+@cache
+def _sqlite_statement(table: Table, columns: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return (
+        f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"
+    )
+
+
+@cache
+def _postgresql_statement(table: Table, columns: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"%s::{_array(table, name)}" for name in columns)
+    names = ", ".join(columns)
+    return (
+        f"WITH added AS (INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays})"
+        " ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM added"
+    )
+
+
+def _array(table: Table, column: str) -> str:
+    kind = table.c[column].type
+    if isinstance(kind, LargeBinary):
+        return "bytea[]"
+    if isinstance(kind, Text):
+        return "text[]"
+    return "double precision[]" if isinstance(kind, Double) else "bigint[]"

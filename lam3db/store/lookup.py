@@ -1,0 +1,116 @@
+"""Small questions by digest or id, asked before and between batches.
+
+What must hold: nothing here writes, and an answer in any variant but 0 does not count as
+stored (variants come from merging databases).
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from lam3db.hashing import unescape
+from lam3db.records import RunKind, RunStatus
+from lam3db.store import tables as t
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy import Connection
+
+_CHUNK = 500
+_ALIVE_MICROSECONDS = 120 * 1_000_000
+
+
+def model_version_id(conn: Connection, digest: bytes) -> int | None:
+    """Return the row of the model version with this digest."""
+    found = select(t.model_version.c.id).where(t.model_version.c.digest == digest)
+    return conn.execute(found).scalar()
+
+
+def model_name(conn: Connection, model_version: int) -> str:
+    """Return the name a model version was first stored under."""
+    found = select(t.model_version.c.name).where(t.model_version.c.id == model_version)
+    return unescape(conn.execute(found).scalar_one())
+
+
+def config_id(conn: Connection, digest: bytes) -> int | None:
+    """Return the row of the config with this digest."""
+    return conn.execute(select(t.config.c.id).where(t.config.c.digest == digest)).scalar()
+
+
+def sample_ids(conn: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
+    """Return the rows of samples by digest."""
+    c = t.sample.c
+    found: dict[bytes, int] = {}
+    for chunk in _chunks(digests):
+        rows = conn.execute(select(c.digest, c.id).where(c.digest.in_(chunk)))
+        found.update((bytes(digest), one) for digest, one in rows)
+    return found
+
+
+def input_digests(conn: Connection, samples: Iterable[int]) -> dict[int, bytes]:
+    """Return what the model will see of each sample, by id."""
+    c = t.sample.c
+    found: dict[int, bytes] = {}
+    for chunk in _chunks(samples):
+        rows = conn.execute(select(c.id, c.input_digest).where(c.id.in_(chunk)))
+        found.update((one, bytes(digest)) for one, digest in rows)
+    return found
+
+
+def stored_answers(
+    conn: Connection, model_version: int, config: int, samples: Iterable[int], replicates: int
+) -> set[tuple[int, int]]:
+    """Return the (sample, replicate) pairs that have an answer under this key."""
+    c = t.generation.c
+    found: set[tuple[int, int]] = set()
+    for chunk in _chunks(samples):
+        rows = conn.execute(
+            select(c.sample_id, c.replicate).where(
+                c.model_version_id == model_version,
+                c.config_id == config,
+                c.sample_id.in_(chunk),
+                c.replicate < replicates,
+                c.variant == 0,
+            )
+        )
+        found.update((sample, replicate) for sample, replicate in rows)
+    return found
+
+
+def known_findings(conn: Connection, judge: int, subjects: Iterable[bytes]) -> set[bytes]:
+    """Return which of these subjects the judge has a finding on."""
+    c = t.finding.c
+    found: set[bytes] = set()
+    for chunk in _chunks(subjects):
+        rows = conn.execute(
+            select(c.subject_digest).where(c.judge_id == judge, c.subject_digest.in_(chunk))
+        )
+        found.update(bytes(digest) for (digest,) in rows)
+    return found
+
+
+def other_live_runs(conn: Connection, run: int, model_version: int, config: int) -> int:
+    """Return how many other runs are at work under this model version and config."""
+    c = t.run.c
+    alive = int(time.time() * 1_000_000) - _ALIVE_MICROSECONDS
+    count = select(func.count()).where(
+        c.id != run,
+        c.kind == str(RunKind.GENERATE),
+        c.status == str(RunStatus.RUNNING),
+        c.model_version_id == model_version,
+        c.config_id == config,
+        c.heartbeat_at > alive,
+    )
+    return int(conn.execute(count).scalar_one())
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Cut into pieces that fit a statement's parameters."""
+    rest = iter(items)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk

@@ -1,0 +1,250 @@
+"""Writing what judges say: findings, their attributes, and the scores that link them.
+
+What must hold: one subject has one finding under a judge, linked to every generation that
+shows it; a score always agrees with its finding, because it is copied from the stored row; a
+revision is a further row with an author and a reason; a number that is not finite is refused,
+because SQLite would store it as "nothing".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from lam3db.hashing import escape
+from lam3db.store import tables as t
+from lam3db.store.bulk import insert_new, select_in
+from lam3db.store.insert import lock_versions
+from lam3db.store.values import CHUNK, chunks, now, stored, stored_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from lam3db.records import Finding
+
+_FINDING = (
+    "judge_id",
+    "subject_digest",
+    "replicate",
+    "revision",
+    "status",
+    "value",
+    "verdict",
+    "explanation",
+    "raw_output",
+    "author",
+    "reason",
+    "run_id",
+    "created_at",
+)
+_SCORE = (
+    "judge_id",
+    "generation_id",
+    "finding_id",
+    "replicate",
+    "revision",
+    "status",
+    "value",
+    "verdict",
+    "author",
+    "reason",
+    "run_id",
+    "created_at",
+)
+_STORED = (
+    "SELECT id, subject_digest, revision, status, value, verdict, run_id, created_at"
+    " FROM finding WHERE judge_id = ? AND replicate = 0 AND subject_digest"
+)
+_UNSIGNED = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingIn:
+    """What a judge said of a subject, and the generations that show exactly this subject."""
+
+    subject_digest: bytes
+    finding: Finding
+    generation_ids: tuple[int, ...]
+
+
+def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[FindingIn]) -> None:
+    """Write findings with a score for each generation; what is there stays as it is."""
+    at = now()
+    fresh = {row.subject_digest: row.finding for row in reversed(rows)}
+    insert_new(
+        conn,
+        t.finding,
+        _FINDING,
+        [
+            _finding_row(judge_id, subject, 0, fresh[subject], _UNSIGNED, run_id, at)
+            for subject in sorted(fresh)
+        ],
+    )
+    latest = _latest(conn, judge_id, list(fresh))
+    ours = {
+        subject: row.id
+        for subject, row in latest.items()
+        if row.run_id == run_id and row.created_at == at
+    }
+    _put_attributes(conn, [(one, fresh[subject]) for subject, one in ours.items()])
+    pairs = [(row.subject_digest, one) for row in rows for one in row.generation_ids]
+    _put_scores(conn, run_id, judge_id, pairs, latest, at)
+
+
+def link_findings(
+    conn: Connection, run_id: int, judge_id: int, pairs: Sequence[tuple[bytes, int]]
+) -> int:
+    """Score generations whose subject is already judged; return how many were new."""
+    latest = _latest(conn, judge_id, list({subject for subject, _ in pairs}))
+    known = [pair for pair in pairs if pair[0] in latest]
+    return _put_scores(conn, run_id, judge_id, known, latest, now())
+
+
+def put_revisions(
+    conn: Connection,
+    run_id: int,
+    judge_id: int,
+    rows: Sequence[FindingIn],
+    author: str,
+    reason: str,
+) -> None:
+    """Write what a judge says now beside what it said before, which stays.
+
+    A subject or generation that has nothing yet gets its first row, without an author.
+
+    Raises:
+        ValueError: author or reason is empty.
+
+    """
+    if not author or not reason:
+        raise ValueError("a revision needs an author and a reason")
+    lock_versions(conn)
+    at, signature = now(), (stored(author), stored(reason))
+    fresh = {row.subject_digest: row for row in rows}
+    before = _latest(conn, judge_id, list(fresh))
+    written = []
+    for subject in sorted(fresh):
+        revision = before[subject].revision + 1 if subject in before else 0
+        signed = signature if revision else _UNSIGNED
+        finding = fresh[subject].finding
+        written.append(_finding_row(judge_id, subject, revision, finding, signed, run_id, at))
+    insert_new(conn, t.finding, _FINDING, written)
+    latest = _latest(conn, judge_id, list(fresh))
+    _put_attributes(conn, [(latest[subject].id, fresh[subject].finding) for subject in fresh])
+    pairs = {one: row.subject_digest for row in rows for one in row.generation_ids}
+    reached = _score_revisions(conn, judge_id, sorted(pairs))
+    scores = []
+    for one in sorted(pairs):
+        revision = reached.get(one, -1) + 1
+        signed = signature if revision else _UNSIGNED
+        scores.append(_score_row(judge_id, one, latest[pairs[one]], revision, signed, run_id, at))
+    insert_new(conn, t.score, _SCORE, scores)
+
+
+def _finding_row(
+    judge_id: int,
+    subject: bytes,
+    revision: int,
+    finding: Finding,
+    signature: tuple[str, str] | tuple[None, None],
+    run_id: int,
+    at: int,
+) -> tuple[Any, ...]:
+    return (
+        judge_id,
+        subject,
+        0,
+        revision,
+        str(finding.status),
+        None if finding.value is None else _finite(finding.value, "value"),
+        None if finding.verdict is None else str(finding.verdict),
+        stored_or_none(finding.explanation),
+        stored_or_none(finding.raw_output),
+        *signature,
+        run_id,
+        at,
+    )
+
+
+def _score_row(
+    judge_id: int,
+    generation_id: int,
+    finding: Any,
+    revision: int,
+    signature: tuple[str, str] | tuple[None, None],
+    run_id: int,
+    at: int,
+) -> tuple[Any, ...]:
+    return (
+        judge_id,
+        generation_id,
+        finding.id,
+        0,
+        revision,
+        finding.status,
+        finding.value,
+        finding.verdict,
+        *signature,
+        run_id,
+        at,
+    )
+
+
+def _put_scores(
+    conn: Connection,
+    run_id: int,
+    judge_id: int,
+    pairs: Iterable[tuple[bytes, int]],
+    findings: Mapping[bytes, Any],
+    at: int,
+) -> int:
+    rows = [
+        _score_row(judge_id, one, findings[subject], 0, _UNSIGNED, run_id, at)
+        for subject, one in sorted(pairs, key=lambda pair: pair[1])
+    ]
+    return insert_new(conn, t.score, _SCORE, rows)
+
+
+def _put_attributes(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
+    rows = [
+        (one, escape(name), _finite(value, name))
+        for one, finding in sorted(findings, key=lambda pair: pair[0])
+        for name, value in finding.attributes.items()
+    ]
+    insert_new(conn, t.finding_attribute, ("finding_id", "attribute", "value"), rows)
+
+
+def _latest(conn: Connection, judge_id: int, subjects: Sequence[bytes]) -> dict[bytes, Any]:
+    """Return the latest stored finding on each subject that has one."""
+    latest: dict[bytes, Any] = {}
+    for row in select_in(conn, _STORED, (judge_id,), subjects, "bytea"):
+        subject = bytes(row.subject_digest)
+        if subject not in latest or latest[subject].revision < row.revision:
+            latest[subject] = row
+    return latest
+
+
+def _score_revisions(conn: Connection, judge_id: int, generations: Sequence[int]) -> dict[int, int]:
+    """Return the latest revision of each generation's score under a judge."""
+    s = t.score.c
+    reached: dict[int, int] = {}
+    for chunk in chunks(generations, CHUNK):
+        asked = (
+            select(s.generation_id, func.max(s.revision))
+            .where(s.judge_id == judge_id, s.replicate == 0, s.generation_id.in_(chunk))
+            .group_by(s.generation_id)
+        )
+        reached.update((one, revision) for one, revision in conn.execute(asked))
+    return reached
+
+
+def _finite(value: float, name: str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"a judge gave {name} = {number}: a missing number is None")
+    return number

@@ -1,0 +1,91 @@
+"""Writing answers.
+
+What must hold: one key (model version, config, sample, replicate, variant) has one row, the
+first; its digest is that of the text as it came; the caller is told how many were really new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lam3db.hashing import escape, text_digest
+from lam3db.store import tables as t
+from lam3db.store.bulk import insert_new
+from lam3db.store.insert import lock_generations
+from lam3db.store.values import now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from lam3db.records import Answer
+
+_COLUMNS = (
+    "model_version_id",
+    "config_id",
+    "sample_id",
+    "replicate",
+    "variant",
+    "run_id",
+    "raw_text",
+    "text",
+    "text_digest",
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "latency_ms",
+    "batch_size",
+    "created_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationIn:
+    """One answer on its way into the store."""
+
+    sample_id: int
+    replicate: int
+    answer: Answer
+
+
+def put_generations(
+    conn: Connection,
+    run_id: int,
+    model_version_id: int,
+    config_id: int,
+    rows: Sequence[GenerationIn],
+) -> int:
+    """Write one batch of answers; return how many keys were really new."""
+    if not rows:
+        return 0
+    lock_generations(conn, alone=False)
+    at = now()
+    ordered = sorted(rows, key=lambda row: (row.sample_id, row.replicate))
+    return insert_new(
+        conn,
+        t.generation,
+        _COLUMNS,
+        [
+            (
+                model_version_id,
+                config_id,
+                row.sample_id,
+                row.replicate,
+                0,
+                run_id,
+                escape(answer.raw_text),
+                escape(answer.text),
+                text_digest(answer.text),
+                str(answer.finish_reason),
+                answer.prompt_tokens,
+                answer.completion_tokens,
+                float(answer.latency_ms),
+                answer.batch_size,
+                at,
+            )
+            for row in ordered
+            for answer in (row.answer,)
+        ],
+    )

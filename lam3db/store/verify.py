@@ -1,0 +1,292 @@
+"""Deriving again whatever can be derived: digests, copies, watermarks, the bytes of images.
+
+What must hold: every mismatch is told (the first one stops nothing), what is withheld is
+counted as such and not taken for a fault, and nothing is put right here: a person decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from lam3db.errors import MediaError
+from lam3db.hashing import digest, text_digest, unescape
+from lam3db.media import MediaRoot
+from lam3db.records import (
+    Attack,
+    Behavior,
+    FileEntry,
+    IdentityKind,
+    JudgeIdentity,
+    JudgeKind,
+    Message,
+    ModelVersion,
+    Sample,
+    Sees,
+    Subject,
+    Verdict,
+    images_of,
+    selection_digest,
+    text_of,
+)
+from lam3db.store.pending import undone
+from lam3db.store.reads import load_judged
+from lam3db.store.snapshot import broken_keys
+from lam3db.store.values import chunks, from_json, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
+
+    from lam3db.store.engine import Store
+
+_PAGE = 1000
+
+
+@dataclass(slots=True)
+class Checked:
+    """One kind of thing: how many were derived again, left out as withheld, and the faults."""
+
+    what: str
+    count: int = 0
+    withheld: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def expect(self, name: str, right: bool, fault: str = "its digest does not match") -> None:
+        """Count one, and keep the fault where it is wrong."""
+        self.count += 1
+        if not right:
+            self.faults.append(f"{self.what} {name}: {fault}")
+
+
+def verify(store: Store, tick: Callable[[str], None] | None = None) -> list[Checked]:
+    """Derive everything again; ``tick`` is told what comes next."""
+    checks: tuple[tuple[str, Callable[[Store, Checked], None]], ...] = (
+        ("file", _file),
+        ("image", _media),
+        ("behavior", _behaviors),
+        ("sample", _samples),
+        ("selection", _selections),
+        ("config", _configs),
+        ("environment", _environments),
+        ("model", _models),
+        ("judge", _judges),
+        ("generation", _generations),
+        ("score", _scores),
+        ("subject", _subjects),
+        ("watermark", _watermarks),
+    )
+    done = []
+    for what, check in checks:
+        if tick is not None:
+            tick(what)
+        checked = Checked(what)
+        check(store, checked)
+        done.append(checked)
+    return done
+
+
+def _file(store: Store, checked: Checked) -> None:
+    checked.count = 1
+    checked.faults += broken_keys(store)
+
+
+def _rows(connection: Connection, sql: str) -> Iterator[Any]:
+    """Yield rows without holding them all."""
+    result = connection.execution_options(stream_results=True).execute(text(sql))
+    yield from result.yield_per(_PAGE)
+
+
+def _media(store: Store, checked: Checked) -> None:
+    root = MediaRoot(store.media_root)
+    with store.read() as connection:
+        rows = connection.execute(text("SELECT sha256, byte_count, withheld_id FROM media")).all()
+    for row in rows:
+        name = bytes(row.sha256).hex()
+        if row.withheld_id is not None:
+            checked.withheld += 1
+            continue
+        try:
+            size = len(root.read(name))
+        except MediaError as error:
+            checked.expect(name[:12], right=False, fault=str(error))
+        else:
+            fault = f"{size} bytes instead of {row.byte_count}"
+            checked.expect(name[:12], size == row.byte_count, fault)
+
+
+def _behaviors(store: Store, checked: Checked) -> None:
+    with store.read() as connection:
+        for row in _rows(connection, "SELECT * FROM behavior ORDER BY id"):
+            if row.text is None:
+                checked.withheld += 1
+                continue
+            made = Behavior(unescape(row.text), unescape(row.category), bool(row.is_benign))
+            checked.expect(str(row.id), made.digest == bytes(row.digest))
+
+
+def _samples(store: Store, checked: Checked) -> None:
+    shown: dict[int, list[str]] = {}
+    with store.read() as connection:
+        images = """SELECT sm.sample_id, m.sha256 FROM sample_media sm
+                      JOIN media m ON m.id = sm.media_id ORDER BY sm.sample_id, sm.position"""
+        for row in connection.execute(text(images)):
+            shown.setdefault(row.sample_id, []).append(bytes(row.sha256).hex())
+        rows = """SELECT s.*, b.text AS aim, b.category, b.is_benign, b.digest AS behavior_digest
+                    FROM sample s JOIN behavior b ON b.id = s.behavior_id ORDER BY s.id"""
+        for row in _rows(connection, rows):
+            if row.messages is None or row.aim is None:
+                checked.withheld += 1
+            else:
+                _sample(row, shown.get(row.id, []), checked)
+
+
+def _sample(row: Any, shown: list[str], checked: Checked) -> None:
+    messages = tuple(Message.from_json(message) for message in from_json(row.messages))
+    behavior = Behavior(unescape(row.aim), unescape(row.category), bool(row.is_benign))
+    attack = Attack(unescape(row.attack), from_json(row.attack_parameters))
+    made = Sample(messages, behavior, attack, plain(row.target), from_json(row.metadata))
+    name = str(row.id)
+    checked.expect(name, made.digest == bytes(row.digest))
+    same = made.input_digest == bytes(row.input_digest)
+    checked.expect(name, same, "its input's digest does not match")
+    checked.expect(name, text_of(messages) == unescape(row.prompt), "its prompt is another")
+    checked.expect(name, list(images_of(messages)) == shown, "its images are others")
+
+
+def _selections(store: Store, checked: Checked) -> None:
+    members = """SELECT ss."key", s.digest FROM selection_sample ss
+                   JOIN sample s ON s.id = ss.sample_id WHERE ss.selection_id = :id"""
+    with store.read() as connection:
+        for row in connection.execute(text("SELECT * FROM selection ORDER BY id")).all():
+            found = connection.execute(text(members), {"id": row.id}).all()
+            made = selection_digest([(unescape(key), bytes(one)) for key, one in found])
+            checked.expect(str(row.id), made == bytes(row.digest))
+            checked.expect(str(row.id), len(found) == row.sample_count, "its count is wrong")
+
+
+def _configs(store: Store, checked: Checked) -> None:
+    with store.read() as connection:
+        for row in _rows(connection, "SELECT * FROM config ORDER BY id"):
+            value = from_json(row.value)
+            checked.expect(str(row.id), digest("config", value) == bytes(row.digest))
+            decoding = value.get("decoding") or {}
+            listed = {name: getattr(row, name) for name in ("temperature", "top_p", "seed")}
+            same = all(decoding.get(name) == there for name, there in listed.items())
+            checked.expect(str(row.id), same, "its columns do not match its value")
+
+
+def _environments(store: Store, checked: Checked) -> None:
+    with store.read() as connection:
+        for row in _rows(connection, "SELECT * FROM environment ORDER BY id"):
+            made = digest("environment", from_json(row.value))
+            checked.expect(str(row.id), made == bytes(row.digest))
+
+
+def _models(store: Store, checked: Checked) -> None:
+    with store.read() as connection:
+        for row in _rows(connection, "SELECT * FROM model_version ORDER BY id"):
+            files = tuple(
+                FileEntry(path, entry["sha256"], entry["bytes"])
+                for path, entry in from_json(row.manifest).items()
+            )
+            made = ModelVersion(
+                name=unescape(row.name),
+                family=unescape(row.family),
+                source=unescape(row.source),
+                manifest=files,
+                identity_kind=IdentityKind(row.identity_kind),
+                declared=plain(row.declared),
+            )
+            checked.expect(unescape(row.name), made.digest == bytes(row.digest))
+
+
+def _judges(store: Store, checked: Checked) -> None:
+    asked = text("SELECT verdict FROM judge_verdict WHERE judge_id = :id ORDER BY verdict")
+    with store.read() as connection:
+        for row in connection.execute(text("SELECT * FROM judge ORDER BY id")).all():
+            verdicts = connection.execute(asked, {"id": row.id}).scalars().all()
+            made = JudgeIdentity(
+                name=unescape(row.name),
+                kind=JudgeKind(row.kind),
+                version=unescape(row.version),
+                spec=from_json(row.spec),
+                sees=tuple(Sees(part) for part in from_json(row.sees)),
+                unsafe_verdicts=tuple(Verdict(verdict) for verdict in verdicts),
+            )
+            checked.expect(unescape(row.name), made.digest == bytes(row.digest))
+
+
+def _generations(store: Store, checked: Checked) -> None:
+    rows = """SELECT g.id, g.text, g.text_digest, o.text_digest AS origin
+                FROM generation g LEFT JOIN generation o ON o.id = g.origin_id ORDER BY g.id"""
+    with store.read() as connection:
+        for row in _rows(connection, rows):
+            same = row.origin is None or bytes(row.origin) == bytes(row.text_digest)
+            if not same:
+                checked.expect(str(row.id), right=False, fault="it is no copy of its origin")
+            if row.text is None:
+                checked.withheld += 1
+                continue
+            checked.expect(str(row.id), text_digest(unescape(row.text)) == bytes(row.text_digest))
+
+
+def _scores(store: Store, checked: Checked) -> None:
+    differs = """SELECT x.id FROM score x JOIN finding f ON f.id = x.finding_id
+                  WHERE x.judge_id <> f.judge_id OR x.status <> f.status
+                     OR x.value IS DISTINCT FROM f.value
+                     OR x.verdict IS DISTINCT FROM f.verdict ORDER BY x.id"""
+    with store.read() as connection:
+        if store.dialect == "sqlite":
+            differs = differs.replace("IS DISTINCT FROM", "IS NOT")
+        checked.count = connection.execute(text("SELECT count(*) FROM score")).scalar_one()
+        for row in _rows(connection, differs):
+            checked.faults.append(f"score {row.id}: it does not say what its finding says")
+
+
+def _subjects(store: Store, checked: Checked) -> None:
+    """Hash again what each scored generation showed its judge."""
+    with store.read() as connection:
+        judges = connection.execute(text("SELECT id, sees FROM judge")).all()
+        for judge in judges:
+            sees = {Sees(part) for part in from_json(judge.sees)}
+            pairs = connection.execute(
+                text(
+                    """SELECT x.id, x.generation_id, f.subject_digest FROM score x
+                         JOIN finding f ON f.id = x.finding_id WHERE x.judge_id = :id"""
+                ),
+                {"id": judge.id},
+            ).all()
+            for part in chunks(pairs, _PAGE):
+                _subjects_of(connection, sees, part, checked)
+
+
+def _subjects_of(connection: Connection, sees: set[Sees], pairs: Any, checked: Checked) -> None:
+    texts = load_judged(connection, [row.generation_id for row in pairs])
+    for row in pairs:
+        there = texts.get(row.generation_id)
+        if there is None:
+            checked.withheld += 1
+            continue
+        subject = Subject(
+            response=there.text if Sees.RESPONSE in sees else "",
+            prompt=there.prompt if Sees.PROMPT in sees else None,
+            behavior=there.behavior if Sees.BEHAVIOR in sees else None,
+            images=there.images if Sees.IMAGE in sees else (),
+        )
+        same = subject.digest == bytes(row.subject_digest)
+        checked.expect(f"of score {row.id}", same, "its judge was shown something else")
+
+
+def _watermarks(store: Store, checked: Checked) -> None:
+    with store.read() as connection:
+        for row in connection.execute(text("SELECT * FROM judge_progress")).all():
+            missed = connection.execute(
+                text(f"{undone()} AND g.id <= :mark ORDER BY g.id LIMIT 1"),
+                {"judge": row.judge_id, "mark": row.generation_id},
+            ).scalar()
+            fault = f"generation {missed} below it was neither scored nor failed"
+            checked.expect(f"of judge {row.judge_id}", missed is None, fault)
