@@ -1,8 +1,8 @@
 """The null judge: a verdict at once, from the response's digest alone.
 
 For measuring what the tracker itself costs and for tests that kill processes. Settings:
-``delay_ms`` (per batch), ``fail`` and ``unparsed`` (each subject whose digest is divisible by
-the number), ``raise_at`` (raise after so many subjects).
+``batch`` (subjects at once), ``delay_ms`` (per batch), ``fail`` and ``unparsed`` (each subject
+whose digest is divisible by the number), ``raise_at`` (raise after so many subjects).
 
 What must hold: the finding depends on the subject's digest only.
 """
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from lam3db.config import JudgeConfig
     from lam3db.plugins import ImageOpener, Tick
 
-_SETTINGS = ("delay_ms", "fail", "unparsed", "raise_at")
+_SETTINGS = ("batch", "delay_ms", "fail", "unparsed", "raise_at")
 _IN_SPEC = ("fail", "unparsed")
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,7 @@ class NullMaker:
 class NullJudge:
     """Half of all responses are unsafe, by their digest's last bit."""
 
+    batch: int = 256
     delay_ms: int = 0
     fail: int = 0
     unparsed: int = 0
@@ -80,8 +80,9 @@ class NullJudge:
         self, subjects: Sequence[Subject]
     ) -> Iterator[list[tuple[Subject, Finding | Failed]]]:
         """Yield batches in the order asked."""
-        for start in range(0, len(subjects), _BATCH):
-            batch = subjects[start : start + _BATCH]
+        size = max(1, self.batch)
+        for start in range(0, len(subjects), size):
+            batch = subjects[start : start + size]
             time.sleep(self.delay_ms / 1000)
             self.asked += len(batch)
             if self.raise_at and self.asked >= self.raise_at:

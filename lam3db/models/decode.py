@@ -144,7 +144,7 @@ class _Loop:
         gone = len(self._inside) - len(keep)
         positions = self._positions[:, -1:] + 1
         if gone and gone * _DROP_SHARE >= len(self._inside):
-            index = torch.tensor(keep, device=device)
+            index = torch.tensor(keep)  # on the CPU: the cache may lie on several devices
             self._cache.batch_select_indices(index)
             self._mask, positions = self._mask[index], positions[index]
             self._inside = [self._inside[at] for at in keep]

@@ -112,8 +112,8 @@ def _note_greedy(runtime: RuntimeConfig, notes: list[str]) -> None:
     idle = [f"temperature {runtime.temperature:g}"] if runtime.temperature not in (0, 1) else []
     idle += [f"top_p {runtime.top_p:g}"] if runtime.top_p != 1 else []
     idle += [f"top_k {runtime.top_k}"] if runtime.top_k is not None else []
-    idle.append(f"seed {runtime.seed}")
-    notes.append(f"decoding is greedy: {', '.join(idle)}: without effect")
+    what = f"{', '.join(idle)} and seed {runtime.seed} have" if idle else f"seed {runtime.seed} has"
+    notes.append(f"decoding is greedy: {what} no effect")
 
 
 def _arithmetic(

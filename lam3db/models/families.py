@@ -73,7 +73,7 @@ FAMILIES = {
     )
 }
 _PLAIN_TOWERS = ("clip_vision_model", "siglip_vision_model")
-_PLAIN_TEXTS = ("llama", "mistral", "qwen2", "vicuna")
+_PLAIN_TEXTS = ("llama", "mistral", "qwen2")
 
 
 def family_named(name: str, config: Mapping[str, Any]) -> Family:

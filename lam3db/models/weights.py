@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import MissingDependencyError, ModelError
-from lam3db.models.hash_cache import sha256_of
+from lam3db.filehash import remembered_sha256
 from lam3db.records import FileEntry
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Checkpoint:
         return _read_json(path) if path.is_file() else {}
 
     def manifest(self, tick: Tick) -> tuple[FileEntry, ...]:
-        """Hash every file (large ones once, see :mod:`lam3db.models.hash_cache`)."""
+        """Hash every file (large ones once, see :mod:`lam3db.filehash`)."""
         return tuple(self._entry(name, tick) for name in sorted(self.weights + self.settings))
 
     def _entry(self, name: str, tick: Tick) -> FileEntry:
@@ -74,7 +74,7 @@ class Checkpoint:
             tick(name, done, total)
 
         try:
-            return FileEntry(name, sha256_of(path, advance), total)
+            return FileEntry(name, remembered_sha256(path, advance), total)
         except OSError as error:
             raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -122,6 +122,7 @@ def _stack(*, needed: bool) -> Check:
 def _packages(extra: str | None) -> tuple[str, list[str]]:
     """Return what is installed of our requirements, and what is missing or out of bounds."""
     found: list[str] = []
+    missing: list[str] = []
     faults: list[str] = []
     for text in requires("lam3db") or []:
         requirement = _REQUIREMENT.match(text)
@@ -130,11 +131,13 @@ def _packages(extra: str | None) -> tuple[str, list[str]]:
         name, bounds = requirement["name"], requirement["bounds"].strip()
         installed = _version(name)
         if installed is None:
-            faults.append(f"{name} is not installed")
+            missing.append(name)
         elif not _within(installed, bounds):
             faults.append(f"{name} {installed} is installed, {bounds} is needed")
         else:
             found.append(f"{name} {installed}")
+    if missing:
+        faults.insert(0, f"not installed: {', '.join(missing)}")
     return ", ".join(found), faults
 
 

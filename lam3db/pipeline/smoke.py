@@ -124,7 +124,7 @@ def _open(
     seen = provenance(device_facts())
     with store.write() as conn:
         media, one = sample
-        dataset = writes.put_dataset(conn, Dataset("smoke", (("pic5", one),), (media,)))
+        selection = writes.put_unnamed(conn, Dataset("smoke", (("pic5", one),), (media,)))
         sample_id = lookup.sample_ids(conn, [one.digest])[one.digest]
         model_id = writes.put_model_version(conn, plan.version)
         config_id = writes.put_config(conn, plan.config)
@@ -132,8 +132,8 @@ def _open(
             kind=RunKind.SMOKE,
             model_version_id=model_id,
             config_id=config_id,
-            selection_id=dataset.selection_id,
-            dataset_id=dataset.id,
+            selection_id=selection,
+            dataset_id=None,
             judge_id=None,
             environment_id=writes.put_environment(conn, seen.environment),
             replicates=1,

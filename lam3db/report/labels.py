@@ -146,7 +146,7 @@ def _pooled(
     pairs: set[tuple[int | str, int | str]],
     shown: Sequence[str],
 ) -> tuple[str, ...]:
-    if "model" in shown or len(pairs) == 1:
+    if "model" in shown or "run" in shown or len(pairs) == 1:
         return ()
     if "config" in shown and len({model for model, _ in pairs}) == 1:
         return ()

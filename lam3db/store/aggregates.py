@@ -177,13 +177,15 @@ def population(frame: Frame, keys: Sequence[str]) -> str:
         tag = ", d.id AS dataset_id" if tags else ""
         wanted = _WANTED.format(tags=tag, where=_filters(frame))
         same = ""
+    models = _MODELS if frame.models else ""
     unit = _UNIT.format(
         tags="".join(f", w.{name}" for name in tags),
         stored=same.format("g"),
         asked=same.format("a"),
-        models=_MODELS if frame.models else "",
+        models=models,
     )
-    return f"WITH RECURSIVE {_ASKED}, wanted AS ({wanted}), unit AS ({unit})"
+    pair = _PAIR.format(models=models)
+    return f"WITH RECURSIVE {_ASKED}, pair AS ({pair}), wanted AS ({wanted}), unit AS ({unit})"
 
 
 _ASKED = """numbers(replicate) AS (
@@ -212,19 +214,27 @@ _WANTED_BY_RUN = """
   JOIN sample s ON s.id = ss.sample_id JOIN behavior b ON b.id = s.behavior_id
   WHERE 1 = 1 {where}"""
 
+# CROSS JOIN is SQLite's way to fix the order of loops: without it the planner may scan all
+# answers once per sample. With it every look-up is one in the generation key.
 _UNIT = """
   SELECT g.model_version_id, g.config_id, g.sample_id, g.replicate, g.id AS generation_id{tags}
-  FROM wanted w JOIN generation g ON g.sample_id = w.sample_id {stored}
-  JOIN model_version m ON m.id = g.model_version_id
-  WHERE g.variant = 0 {models}
+  FROM pair p CROSS JOIN wanted w CROSS JOIN generation g
+  WHERE g.model_version_id = p.model_version_id AND g.config_id = p.config_id
+    AND g.sample_id = w.sample_id AND g.variant = 0 {stored}
   UNION ALL
   SELECT a.model_version_id, a.config_id, a.sample_id, a.replicate, NULL{tags}
   FROM wanted w JOIN asked a ON a.sample_id = w.sample_id {asked}
-  JOIN model_version m ON m.id = a.model_version_id
-  WHERE NOT EXISTS (
-    SELECT 1 FROM generation g
-    WHERE g.model_version_id = a.model_version_id AND g.config_id = a.config_id
-      AND g.sample_id = a.sample_id AND g.replicate = a.replicate AND g.variant = 0) {models}"""
+  WHERE a.model_version_id IN (SELECT m.id FROM model_version m WHERE 1 = 1 {models})
+    AND NOT EXISTS (
+      SELECT 1 FROM generation g
+      WHERE g.model_version_id = a.model_version_id AND g.config_id = a.config_id
+        AND g.sample_id = a.sample_id AND g.replicate = a.replicate AND g.variant = 0)"""
+
+_PAIR = """
+  SELECT m.id AS model_version_id, c.id AS config_id
+  FROM model_version m CROSS JOIN config c
+  WHERE EXISTS (SELECT 1 FROM generation g
+    WHERE g.model_version_id = m.id AND g.config_id = c.id) {models}"""
 
 _MODELS = "AND m.name IN :models"
 

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
@@ -339,4 +340,6 @@ def _has_rows(path: Path) -> bool:
 
 def _backup_path(path: Path, revision: str | None) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    return path.with_name(f"{path.name}.backup-{revision}-{stamp}")
+    base = path.with_name(f"{path.name}.backup-{revision}-{stamp}")
+    numbered = (base.with_name(f"{base.name}-{number}") for number in count(2))
+    return next(target for target in chain([base], numbered) if not target.exists())

@@ -86,11 +86,7 @@ def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[Fi
         ],
     )
     latest = _latest(conn, judge_id, list(fresh))
-    ours = {
-        subject: row.id
-        for subject, row in latest.items()
-        if row.run_id == run_id and row.created_at == at
-    }
+    ours = {subject: row[0] for subject, row in latest.items() if row[6:] == (run_id, at)}
     _put_attributes(conn, [(one, fresh[subject]) for subject, one in ours.items()])
     pairs = [(row.subject_digest, one) for row in rows for one in row.generation_ids]
     _put_scores(conn, run_id, judge_id, pairs, latest, at)
@@ -129,13 +125,13 @@ def put_revisions(
     before = _latest(conn, judge_id, list(fresh))
     written = []
     for subject in sorted(fresh):
-        revision = before[subject].revision + 1 if subject in before else 0
+        revision = before[subject][2] + 1 if subject in before else 0
         signed = signature if revision else _UNSIGNED
         finding = fresh[subject].finding
         written.append(_finding_row(judge_id, subject, revision, finding, signed, run_id, at))
     insert_new(conn, t.finding, _FINDING, written)
     latest = _latest(conn, judge_id, list(fresh))
-    _put_attributes(conn, [(latest[subject].id, fresh[subject].finding) for subject in fresh])
+    _put_attributes(conn, [(latest[subject][0], fresh[subject].finding) for subject in fresh])
     pairs = {one: row.subject_digest for row in rows for one in row.generation_ids}
     reached = _score_revisions(conn, judge_id, sorted(pairs))
     scores = []
@@ -174,7 +170,7 @@ def _finding_row(
 def _score_row(
     judge_id: int,
     generation_id: int,
-    finding: Any,
+    finding: tuple[Any, ...],
     revision: int,
     signature: tuple[str, str] | tuple[None, None],
     run_id: int,
@@ -183,12 +179,10 @@ def _score_row(
     return (
         judge_id,
         generation_id,
-        finding.id,
+        finding[0],
         0,
         revision,
-        finding.status,
-        finding.value,
-        finding.verdict,
+        *finding[3:6],
         *signature,
         run_id,
         at,
@@ -200,7 +194,7 @@ def _put_scores(
     run_id: int,
     judge_id: int,
     pairs: Iterable[tuple[bytes, int]],
-    findings: Mapping[bytes, Any],
+    findings: Mapping[bytes, tuple[Any, ...]],
     at: int,
 ) -> int:
     rows = [
@@ -219,12 +213,14 @@ def _put_attributes(conn: Connection, findings: Sequence[tuple[int, Finding]]) -
     insert_new(conn, t.finding_attribute, ("finding_id", "attribute", "value"), rows)
 
 
-def _latest(conn: Connection, judge_id: int, subjects: Sequence[bytes]) -> dict[bytes, Any]:
-    """Return the latest stored finding on each subject that has one."""
-    latest: dict[bytes, Any] = {}
-    for row in select_in(conn, _STORED, (judge_id,), subjects, "bytea"):
-        subject = bytes(row.subject_digest)
-        if subject not in latest or latest[subject].revision < row.revision:
+def _latest(
+    conn: Connection, judge_id: int, subjects: Sequence[bytes]
+) -> dict[bytes, tuple[Any, ...]]:
+    """Return the latest stored finding on each subject that has one: the columns of _STORED."""
+    latest: dict[bytes, tuple[Any, ...]] = {}
+    for row in map(tuple, select_in(conn, _STORED, (judge_id,), subjects, "bytea")):
+        subject = bytes(row[1])
+        if subject not in latest or latest[subject][2] < row[2]:
             latest[subject] = row
     return latest
 

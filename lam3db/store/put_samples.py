@@ -53,15 +53,24 @@ def put_dataset(conn: Connection, dataset: Dataset) -> DatasetRow:
         InputError: no samples, a key or sample twice, an image that is not among ``media``.
 
     """
+    selection_id = put_unnamed(conn, dataset)
+    return _put_version(conn, dataset, selection_id, len(dataset.samples))
+
+
+def put_unnamed(conn: Connection, dataset: Dataset) -> int:
+    """Write a dataset's samples and their selection, but no dataset; return the selection.
+
+    Raises:
+        InputError: as :func:`put_dataset`.
+
+    """
     pairs = [(key, sample, sample.digest) for key, sample in dataset.samples]
     _refuse_faults(dataset, [(key, digest) for key, _, digest in pairs])
     lock_versions(conn)
     media = _put_media(conn, dataset)
     behaviors = _put_behaviors(conn, [sample.behavior for _, sample, _ in pairs])
     samples = _put_all_samples(conn, {d: s for _, s, d in pairs}, behaviors, media)
-    members = [(key, digest, samples[digest]) for key, _, digest in pairs]
-    selection_id = _put_selection(conn, members)
-    return _put_version(conn, dataset, selection_id, len(members))
+    return _put_selection(conn, [(key, digest, samples[digest]) for key, _, digest in pairs])
 
 
 def put_selection(conn: Connection, members: Sequence[tuple[str, int]]) -> int:

@@ -21,7 +21,7 @@ from lam3db.store.put_runs import (
     put_model_version,
     start_run,
 )
-from lam3db.store.put_samples import DatasetRow, put_dataset, put_selection
+from lam3db.store.put_samples import DatasetRow, put_dataset, put_selection, put_unnamed
 
 __all__ = [
     "DatasetRow",
@@ -44,5 +44,6 @@ __all__ = [
     "put_policy",
     "put_revisions",
     "put_selection",
+    "put_unnamed",
     "start_run",
 ]

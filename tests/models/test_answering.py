@@ -54,11 +54,12 @@ def test_the_order_of_windows_changes_nothing(bench: Any, asked: Any) -> None:
     assert parts == whole
 
 
-def test_generic_and_own_loop_agree(bench: Any, asked: Any) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_generic_and_own_loop_agree(bench: Any, asked: Any, family: str) -> None:
     requests = bench.mixed(8)
     for runtime in (GREEDY, SAMPLED):
-        own = _texts(asked(bench.load("llava", runtime, system_prompt=""), requests))
-        assert own == _texts(asked(bench.load("llava", runtime, family="generic"), requests))
+        own = _texts(asked(bench.load(family, runtime, system_prompt=""), requests))
+        assert own == _texts(asked(bench.load(family, runtime, family="generic"), requests))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

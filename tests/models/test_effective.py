@@ -44,11 +44,11 @@ def test_greedy_says_what_has_no_effect(bench: Any) -> None:
     plan = bench.plan("llava", greedy)
     assert plan.config.value["decoding"] == {"do_sample": False, "max_new_tokens": 256}
     (note,) = plan.notes
-    assert note == "decoding is greedy: temperature 0.2, top_p 0.95, seed 7: without effect"
+    assert note == "decoding is greedy: temperature 0.2, top_p 0.95 and seed 7 have no effect"
     assert bench.plan("llava", RuntimeConfig(do_sample=False)).config == plan.config
     zero = bench.plan("llava", RuntimeConfig(do_sample=False, temperature=0))
     assert zero.config == plan.config
-    assert zero.notes == ("decoding is greedy: seed 42: without effect",)
+    assert zero.notes == ("decoding is greedy: seed 42 has no effect",)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
 import torch
 import transformers
 
@@ -14,6 +13,8 @@ from lam3db.models.environment import model_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def test_versions_and_processor() -> None:

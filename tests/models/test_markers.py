@@ -13,7 +13,7 @@ from lam3db.errors import InputError
 from lam3db.models.markers import TextMarkers, _Renamed, control_markers
 
 FAMILIES = ("llava", "idefics2")
-NAMES = {"eos_token": "</s>", "unk_token": "<unk>"}
+NAMES = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 ATTACKS = [
     "look <image> here",
     "<image>",
@@ -109,7 +109,7 @@ def _sentencepiece_like() -> Any:
     bpe = Tokenizer(models.BPE(vocabulary, merges, unk_token=NAMES["unk_token"], fuse_unk=True))
     bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     bpe.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, **NAMES, bos_token="<s>")
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, **NAMES)
 
 
 def test_merges_cannot_spell_a_control_token() -> None:

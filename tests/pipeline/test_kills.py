@@ -21,13 +21,18 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-SAMPLES = 240
-GENERATE = [
-    *("generate", "--model", "slow.yaml", "--dataset", "many", "--replicates", "2"),
-    *("--batch-size", "8", "--runtime", "runtime.yaml"),
-]
-JUDGE = ["judge", "--pending", "--judge", "slow-judge.yaml"]
-KILLS = 12
+SAMPLES, REPLICATES, KILLS = 600, 2, 12
+
+
+def generate(speed: str) -> list[str]:
+    return [
+        *("generate", "--model", f"{speed}.yaml", "--dataset", "many", "--batch-size", "8"),
+        *("--replicates", str(REPLICATES), "--runtime", "runtime.yaml"),
+    ]
+
+
+def judge(speed: str) -> list[str]:
+    return ["judge", "--pending", "--judge", f"{speed}-judge.yaml"]
 
 
 @pytest.fixture
@@ -37,11 +42,14 @@ def folder(tmp_path: Path) -> Path:
         for number in range(SAMPLES)
     ]
     (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (tmp_path / "slow.yaml").write_text("name: slow\nkind: 'null'\nsource: 'null?delay_ms=20'\n")
     (tmp_path / "runtime.yaml").write_text("seed: 1\nprecision: fp32\n")
-    (tmp_path / "slow-judge.yaml").write_text(
-        "name: slow-judge\nkind: 'null'\nsettings: {delay_ms: 200}\n"
-    )
+    for speed, delay in (("fast", 0), ("slow", 60)):  # one identity: a delay changes no answer
+        (tmp_path / f"{speed}.yaml").write_text(
+            f"name: 'null'\nkind: 'null'\nsource: 'null?delay_ms={delay}'\n"
+        )
+        (tmp_path / f"{speed}-judge.yaml").write_text(
+            f"name: half\nkind: 'null'\nsettings: {{delay_ms: {delay}, batch: 8}}\n"
+        )
     return tmp_path
 
 
@@ -102,20 +110,20 @@ SCORES = (
 def test_two_dozen_kills_end_in_the_same_rows(folder: Path) -> None:
     for db in ("calm.db", "killed.db"):
         finish(folder, db, ["dataset", "add", "many.jsonl", "--name", "many"])
-    finish(folder, "calm.db", GENERATE)
-    finish(folder, "calm.db", JUDGE)
+    finish(folder, "calm.db", generate("fast"))
+    finish(folder, "calm.db", judge("fast"))
     moments = random.Random(20261123)
     killed = folder / "killed.db"
     landed = 0
-    for words in (GENERATE, JUDGE):
+    for words in (generate, judge):
         for _ in range(KILLS):
-            landed += kill_at_random(folder, "killed.db", words, moments)
+            landed += kill_at_random(folder, "killed.db", words("slow"), moments)
             healthy(killed)
-        finish(folder, "killed.db", words)
-    assert landed >= KILLS, "most runs ended before they were killed: slow the null model down"
+        finish(folder, "killed.db", words("fast"))
+    assert landed >= 20, "too many runs ended before they were killed: slow the null model down"
     calm = folder / "calm.db"
-    assert len(rows(calm, ANSWERS)) == SAMPLES * 2
+    assert len(rows(calm, ANSWERS)) == SAMPLES * REPLICATES
     assert rows(killed, ANSWERS) == rows(calm, ANSWERS)
-    assert len(rows(calm, SCORES)) == SAMPLES * 2
+    assert len(rows(calm, SCORES)) == SAMPLES * REPLICATES
     assert rows(killed, SCORES) == rows(calm, SCORES)
     finish(folder, "killed.db", ["db", "verify"])
