@@ -16,10 +16,10 @@ to a hashed value later is left out at its neutral value, so old digests stay.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def file_sha256(path: Path, tick: Callable[[int], None] | None = None) -> str:
 
 
 def _string(text: str) -> str:
-    return json.dumps(escape(text), ensure_ascii=False)
+    return encode_basestring(escape(text))
 
 
 def _integer(value: int) -> str:
@@ -151,4 +151,4 @@ def _object(value: Mapping[Any, object]) -> str:
 
 
 def _string_raw(escaped: str) -> str:
-    return json.dumps(escaped, ensure_ascii=False)
+    return encode_basestring(escaped)

@@ -35,8 +35,9 @@ def generate(
         str | None, typer.Option(help="I/N: the I-th of N parts, cut by input digest.")
     ] = None,
     batch_size: Annotated[
-        str, typer.Option(help="A number, or auto: halved when memory runs out.")
-    ] = "auto",
+        str | None,
+        typer.Option(help="A number, or auto: halved when memory runs out.", show_default="auto"),
+    ] = None,
     where: Where = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what has failed for good.")
@@ -51,8 +52,8 @@ def generate(
     from lam3db.pipeline.generate import GenerateJob, Shard
     from lam3db.store.engine import open_store
 
-    overrides = [*(settings or []), f"batch_size={batch_size}"]
-    loaded = load_runtime_config(runtime, overrides)
+    sizes = [] if batch_size is None else [f"batch_size={batch_size}"]
+    loaded = load_runtime_config(runtime, [*(settings or []), *sizes])
     models = [load_model_config(name) for name in model]
     tell(loaded.changes)
     jobs = [

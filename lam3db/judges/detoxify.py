@@ -7,8 +7,8 @@ attribute ``windows`` with their number.
 
 What must hold: scores are those of ``detoxify.Detoxify.predict`` for texts within the limit
 (to 1e-4: sums come out in another order in another batch); no text is cut off silently;
-identical texts are judged once; a text that fails leaves the rest alone; what is not a
-number between 0 and 1 is a failure, never a score.
+identical texts are judged once; a text that fails leaves the rest alone; a
+sum that is no finite number is a failure, never a score.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _identity(
         kind=JudgeKind.CLASSIFIER,
         version=files.version,
         spec=spec,
-        heading="toxic",
+        heading="toxicity",
     )
 
 
@@ -250,15 +250,18 @@ class DetoxifyJudge:
             logits = self.loaded.model(
                 input_ids=tokens.to(device), attention_mask=mask.to(device)
             ).logits
-        scores = torch.sigmoid(logits.float()).cpu()[:, : len(self.loaded.names)]
-        return [_checked(tuple(row)) for row in scores.tolist()]
+        logits = logits.float().cpu()[:, : len(self.loaded.names)]
+        return [_checked(row, torch.sigmoid(row)) for row in logits]
 
 
-def _checked(scores: tuple[float, ...]) -> tuple[float, ...] | Failed:
-    """Return the scores, or a failure where one is no number (NaN compares as false)."""
-    if all(0 <= score <= 1 for score in scores):
-        return scores
-    return Failed("NotANumberError", f"the model gave {', '.join(map(str, scores))}")
+def _checked(logits: Any, scores: Any) -> tuple[float, ...] | Failed:
+    """Return a row of scores, or a failure where the arithmetic broke down.
+
+    An infinite sum would pass for the score 0 or 1.
+    """
+    if logits.isfinite().all():
+        return tuple(scores.tolist())
+    return Failed("NotANumberError", f"the model's sums are {logits.tolist()}")
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -17,6 +17,9 @@ from lam3db.records import Failed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_LIKE = 0.9
+_SMALL = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -84,8 +87,19 @@ class Queue:
         self.waiting.sort(key=lambda window: len(window.tokens))
 
     def take(self) -> list[Window]:
-        """Return the next batch, longest first; never empty while something waits."""
-        count = max(1, self.budget // len(self.waiting[-1].tokens))
+        """Return the next batch, longest first; never empty while something waits.
+
+        A window much shorter than the longest costs more in padding than a larger batch
+        gains, except while the batch is small.
+        """
+        longest = len(self.waiting[-1].tokens)
+        most = min(max(1, self.budget // longest), len(self.waiting))
+        small = max(1, self.budget // _SMALL // longest)
+        count = 1
+        while count < most and (
+            count < small or len(self.waiting[-count - 1].tokens) >= _LIKE * longest
+        ):
+            count += 1
         batch = self.waiting[-count:][::-1]
         del self.waiting[-count:]
         return batch

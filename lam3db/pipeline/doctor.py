@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lam3db.config import list_configs, load_judge_config, load_model_config, load_runtime_config
 from lam3db.errors import (
+    ConfigError,
     DatabaseMissingError,
     DatabaseOlderError,
     Lam3Error,
@@ -40,7 +41,7 @@ GIB = 1 << 30
 MIB = 1 << 20
 _LOW_DISK, _FULL_DISK = 5 * GIB, 200 * MIB
 _CUDA_SECONDS = 120
-_DEMO = "demo-"
+_DEMO = "demo"
 _LOCAL = "pip install 'lam3db[local]'"
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[^\]]*\])?\s*(?P<bounds>[^;]*)(?P<mark>.*)")
 _BOUND = re.compile(r"(?P<sign>>=|<=|==|<|>)\s*(?P<version>[\d.]+)")
@@ -364,11 +365,16 @@ def _ignore(_name: str, _done: int, _total: int) -> None:
 
 
 def _fault(title: str, error: Lam3Error, wanted: Wanted) -> Check:
-    """Return a fault; what nobody named and does not ship is only a warning."""
-    grave = wanted.named or wanted.name.startswith(_DEMO)
+    """Return a fault; big weights that nobody asked for are only a warning, and a short one."""
+    text = redact(str(error))
     if isinstance(error, MissingDependencyError):
-        return Check(title, "fail" if wanted.named else "warn", redact(str(error)), _LOCAL)
-    first, *more = redact(str(error)).split("\n")
-    detail = "\n".join([first, *(line.strip() for line in more[:-1])])
-    cure = more[-1].strip() if more else "correct the config, or leave it out"
-    return Check(title, "fail" if grave else "warn", detail, cure)
+        return Check(title, "fail" if wanted.named else "warn", text, _LOCAL)
+    grave = wanted.named or _DEMO in wanted.name.split("-")
+    if not grave and not isinstance(error, ConfigError):
+        cure = f"lam3db doctor --{title} tells what is missing and how to fetch it"
+        return Check(title, "warn", "not ready on this machine", cure)
+    lines = [line.strip() for line in text.split("\n")]
+    cure = "put right what is listed here, or leave it out"
+    if len(lines) > 1 and lines[-1].startswith("Fetch"):
+        cure = lines.pop()
+    return Check(title, "fail" if grave else "warn", "\n".join(lines), cure)

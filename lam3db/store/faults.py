@@ -42,6 +42,7 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: (DatabaseForeignError, "this file is no SQLite database"),
 }
 _READONLY_FOLDER = 1544  # SQLITE_READONLY_DIRECTORY; the module names it from Python 3.11 on
+_LONG = 300
 _POSTGRESQL = {
     "25006": "this connection is read-only",
     "28P01": "the password is wrong: set PGPASSWORD or ~/.pgpass",
@@ -85,7 +86,7 @@ def explain(error: Any, shown: str) -> StoreError | None:
     is_operational = type(error).__name__ in ("OperationalError", "AdminShutdown")
     if is_operational and (state is None or state.startswith("08")):
         line = redact(" ".join(str(error).split()))
-        return StoreError(f"{shown} cannot be reached: {_cause(line)}")
+        return StoreError(f"{shown} {_cause(line)}")
     return None
 
 
@@ -103,9 +104,10 @@ def _explain_sqlite(error: sqlite3.Error, shown: str) -> StoreError | None:
 
 
 def _cause(line: str) -> str:
-    """Return the driver's words after the last repetition of where it tried."""
-    _, _, rest = line.rpartition("failed: ")
-    cause = rest or line
-    if "password authentication failed" in line:
-        return "the password is wrong: set PGPASSWORD or ~/.pgpass"
-    return cause[:300]
+    """Return what the driver says of a connection it did not get, without where it tried."""
+    if "password authentication failed" in line or "no password supplied" in line:
+        return "does not let you in: set PGPASSWORD or ~/.pgpass"
+    _, fatal, refusal = line.rpartition("FATAL: ")
+    if fatal:
+        return f"does not let you in: {refusal.strip()[:_LONG]}"
+    return f"cannot be reached: {line.rpartition('failed: ')[2][:_LONG]}"

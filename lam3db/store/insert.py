@@ -1,8 +1,8 @@
 """Writing a row once, whoever writes it first.
 
 What must hold: the same key gives the same row, from one process or from many at once. Rows
-go in in the order of their keys, so that two writers on PostgreSQL never wait for each other
-in a circle; nobody reads ``rowcount`` (it is -1 there).
+go in in the order of their keys or under a lock, so that two writers on PostgreSQL never wait
+for each other in a circle; nobody reads ``rowcount`` (it is -1 there).
 """
 
 from __future__ import annotations
@@ -48,8 +48,11 @@ def get_or_insert(conn: Connection, table: Table, row: Mapping[str, Any], key: s
 def get_or_insert_all(
     conn: Connection, table: Table, rows: Mapping[bytes, Mapping[str, Any]], key: str = "digest"
 ) -> dict[bytes, int]:
-    """Return the ids of many rows by digest, writing those that are new."""
-    digests = sorted(rows)
+    """Return the ids of many rows by digest, writing those that are new in the order given.
+
+    For callers that hold :func:`lock_versions`.
+    """
+    digests = list(rows)
     found = ids_by_digest(conn, table.c[key], digests)
     missing = [rows[digest] for digest in digests if digest not in found]
     if missing:

@@ -92,6 +92,7 @@ SELECT t.sample_id, t.replicate, t.attempts, f.retryable
          GROUP BY f.sample_id, f.replicate) t
   JOIN failure f ON f.id = t.last_id
 """
+# CROSS JOIN keeps SQLite to this order: by itself it pairs every sample with every answer.
 _LINK = f"""
 INSERT INTO generation (model_version_id, config_id, sample_id, replicate, variant, run_id,
        origin_id, raw_text, text, text_digest, finish_reason, prompt_tokens, completion_tokens,
@@ -101,10 +102,13 @@ SELECT o.model_version_id, o.config_id, m.sample_id, o.replicate, 0, :run,
        o.completion_tokens, o.latency_ms, o.batch_size, o.withheld_id, :now
   FROM (SELECT ss.sample_id, g.replicate, min(g.id) AS origin_id
           FROM selection_sample ss
-          JOIN sample s ON s.id = ss.sample_id
-          JOIN sample twin ON twin.input_digest = s.input_digest AND twin.id <> s.id
-          JOIN generation g ON {_KEY} AND g.sample_id = twin.id AND g.origin_id IS NULL
-         WHERE ss.selection_id = :selection AND g.replicate < :replicates
+         CROSS JOIN sample s
+         CROSS JOIN sample twin
+         CROSS JOIN generation g
+         WHERE ss.selection_id = :selection AND s.id = ss.sample_id
+           AND twin.input_digest = s.input_digest AND twin.id <> s.id
+           AND {_KEY} AND g.sample_id = twin.id AND g.origin_id IS NULL
+           AND g.replicate < :replicates
            AND NOT EXISTS (SELECT 1 FROM generation h
                             WHERE h.model_version_id = :model AND h.config_id = :config
                               AND h.sample_id = ss.sample_id AND h.replicate = g.replicate
