@@ -48,8 +48,10 @@ def generate(
     db: Db = None,
 ) -> None:
     """Ask models for the answers that are not stored yet."""
+    from lam3db.cli.progress import Bar
     from lam3db.config import load_model_config, load_runtime_config
     from lam3db.pipeline.generate import GenerateJob, Shard
+    from lam3db.pipeline.preflight import preflight
     from lam3db.store.engine import open_store
 
     sizes = [] if batch_size is None else [f"batch_size={batch_size}"]
@@ -69,6 +71,9 @@ def generate(
         )
         for one in models
     ]
+    if len(jobs) > 1:
+        with Bar() as bar:
+            preflight(jobs, (), bar)
     with open_store(db, mode="read" if dry_run else "write") as store:
         if dry_run:
             preview_all(store, jobs)

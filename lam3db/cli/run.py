@@ -26,8 +26,10 @@ def run(
     """Generate what is missing, judge what is pending, and report."""
     from lam3db.cli import generate as generation
     from lam3db.cli import judge as judging
+    from lam3db.cli.progress import Bar
     from lam3db.config import load_judge_config, load_run_config
     from lam3db.pipeline.judge import JudgeJob
+    from lam3db.pipeline.preflight import preflight
     from lam3db.records import RunStatus
     from lam3db.store.engine import open_store
     from lam3db.store.pending import ScoreScope
@@ -35,6 +37,8 @@ def run(
     config = load_run_config(file)
     judges = [load_judge_config(name) for name in config.judges]
     jobs = _jobs(config, retry=retry)
+    with Bar() as bar:
+        preflight(jobs, judges, bar)
     with open_store(db, mode="write") as store:
         dataset = _dataset(store, config)
         made = generation.generate_all(store, [_on(job, dataset) for job in jobs])

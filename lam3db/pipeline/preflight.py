@@ -1,0 +1,48 @@
+"""Before anything is started: can every model and judge named be had, all of them?
+
+What must hold: nothing is loaded or written; all faults are told at once, so that a night's
+work does not end at the second model.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lam3db import plugins
+from lam3db.errors import Lam3Error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lam3db.config import JudgeConfig
+    from lam3db.pipeline.generate import GenerateJob
+    from lam3db.pipeline.watch import Watch
+
+
+def preflight(jobs: Sequence[GenerateJob], judges: Sequence[JudgeConfig], watch: Watch) -> None:
+    """Describe every model and judge; large files are hashed here, once.
+
+    Raises:
+        Lam3Error: one fault as it is, several under one heading.
+
+    """
+    faults: list[Lam3Error] = []
+    for job in jobs:
+        describe_model = plugins.model_kind(job.model.kind).describe
+        _hear(faults, partial(describe_model, job.model, job.runtime, watch.hashing))
+    for judge in judges:
+        describe_judge = plugins.judge_maker(judge.kind).describe
+        _hear(faults, partial(describe_judge, judge, watch.hashing))
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        told = "\n- ".join(map(str, faults))
+        raise Lam3Error(f"{len(faults)} faults; nothing was started:\n- {told}")
+
+
+def _hear(faults: list[Lam3Error], describe: Callable[[], object]) -> None:
+    try:
+        describe()
+    except Lam3Error as error:
+        faults.append(error)
