@@ -85,7 +85,7 @@ class Bar:
             self._progress.stop_task(self._task)
         else:
             seconds = time.monotonic() - self._started
-            self._line(f"{self._title}: {self._counts()} in {seconds:.1f} s")
+            self._line(f"{self._title}: {self._counts()}, {seconds:.1f} s")
         self._task = None
 
     def _counts(self) -> str:
@@ -94,6 +94,9 @@ class Bar:
             parts.append(f"{self._cached} cached")
         if self._failed:
             parts.append(f"{self._failed} failed")
+        seconds = time.monotonic() - self._started
+        if self._new and seconds > 0:
+            parts.append(f"{self._new / seconds:.1f}/s")
         return ", ".join(parts)
 
     def _line(self, text: str) -> None:

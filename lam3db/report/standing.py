@@ -132,7 +132,7 @@ def _hints(answers: list[dict[str, Any]], judges: list[dict[str, Any]]) -> list[
         if row["failed"]:
             hints.append(f"{command} --retry  # {row['failed']} answers failed")
     if not judges:
-        hints.append("lam3db judge --pending --judge refusal --judge detoxify")
+        hints.append("lam3db judge --pending --judge refusal-gcg --judge detoxify-original")
     for row in judges:
         command = f"lam3db judge --pending --judge {row['judge'].partition(' #')[0]}"
         if row["pending"]:
