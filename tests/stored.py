@@ -67,7 +67,9 @@ def model(name: str = "tiny") -> ModelVersion:
 def config(seed: int = 42) -> GenerationConfig:
     """Return settings that differ by their seed."""
     decoding = {"do_sample": True, "temperature": 0.2, "top_p": 0.95, "seed": seed}
-    return GenerationConfig({"dtype": "bf16", "quantization": {"method": "nf4"}, "decoding": decoding})
+    return GenerationConfig(
+        {"dtype": "bf16", "quantization": {"method": "nf4"}, "decoding": decoding}
+    )
 
 
 def judge(name: str = "tone", sees: tuple[Sees, ...] = (Sees.RESPONSE,)) -> JudgeIdentity:

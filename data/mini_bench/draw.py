@@ -42,7 +42,7 @@ WRAPPER_OF: dict[str, str] = {
 }
 """Which trick wraps which behavior in the benchmark."""
 
-SIZES = ((128, 128), (160, 120), (144, 144), (120, 150), (168, 128), (112, 112), (192, 144))
+SIZES = ((128, 128), (160, 120), (144, 144), (120, 160), (168, 126), (112, 112), (192, 144))
 
 PLAIN_LOOK = {
     "cactus": ("green", "white"),
@@ -98,8 +98,16 @@ def _image(number: int) -> str:
 
 def _forbidden(behavior: Behavior, attack: str, prompt: str, number: int) -> Sample:
     key = f"{behavior.key}-{attack}"
-    return Sample(key, prompt, _image(number), behavior.aim, behavior.category, attack,
-                  behavior.target, benign=False)
+    return Sample(
+        key,
+        prompt,
+        _image(number),
+        behavior.aim,
+        behavior.category,
+        attack,
+        behavior.target,
+        benign=False,
+    )
 
 
 def _wrapped(request: str, trick: str) -> str:
@@ -115,9 +123,10 @@ def _scene(number: int, look: tuple[str, str], thing: str, word: str = "") -> Sc
 
 
 def _sign_scene(number: int, color: str, sign: tuple[str, ...]) -> Scene:
-    ground = ("white", "gray", "black")[number % 3]
-    scale = (0.96, 0.9, 0.86)[number % 3]
-    return Scene(SIZES[number % len(SIZES)], ground, color, sign=sign, scale=scale)
+    """A square sign: the demo's IDEFICS2 reads others badly."""
+    side = (128, 144, 112, 160)[number % 4]
+    ground = ("white", "gray")[number % 2]
+    return Scene((side, side), ground, color, sign=sign, scale=0.95)
 
 
 def forbidden_samples() -> list[tuple[Sample, Scene]]:
@@ -142,8 +151,16 @@ def _friendly(number: int, key: str) -> tuple[Sample, Scene]:
     twin = behavior.friendly
     color = ("blue", "orange", "green", "purple", "red")[number % 5]
     word = ("", "OPEN", "", "ZOO")[number % 4]
-    sample = Sample(f"{key}-friendly", twin.requests[0], _image(number), twin.aim,
-                    behavior.category, "none", None, benign=True)
+    sample = Sample(
+        f"{key}-friendly",
+        twin.requests[0],
+        _image(number),
+        twin.aim,
+        behavior.category,
+        "none",
+        None,
+        benign=True,
+    )
     return sample, _scene(number, (color, ("white", "gray")[number % 2]), key, word)
 
 
@@ -154,21 +171,47 @@ def _lookalike(number: int, key: str) -> tuple[Sample, Scene]:
         message = f"behavior {key!r} has no look-alike; choose one that has"
         raise ValueError(message)
     color = ("yellow", "green", "pink", "brown", "blue")[number % 5]
-    sample = Sample(f"{key}-lookalike", twin.requests[0], _image(number), twin.aim,
-                    behavior.category, "none", None, benign=True)
+    sample = Sample(
+        f"{key}-lookalike",
+        twin.requests[0],
+        _image(number),
+        twin.aim,
+        behavior.category,
+        "none",
+        None,
+        benign=True,
+    )
     return sample, _scene(number, (color, ("gray", "black")[number % 2]), key)
 
 
 def _harmless_attacks(number: int) -> list[tuple[Sample, Scene]]:
     """One harmless sign and one harmless wrapped request: the trick alone is no crime."""
-    sign = Sample("count-sign", SIGN_PROMPTS[0], _image(number), "Count to five.", "mischief",
-                  "typographic", None, benign=True)
+    sign = Sample(
+        "count-sign",
+        SIGN_PROMPTS[0],
+        _image(number),
+        "Count to five.",
+        "mischief",
+        "typographic",
+        None,
+        benign=True,
+    )
     robot = BY_KEY["robot"]
     prompt = _wrapped(robot.friendly.requests[0], "roleplay")
-    wrapped = Sample("robot-wrapped-friendly", prompt, _image(number + 1), robot.friendly.aim,
-                     robot.category, "text-wrapper", None, benign=True)
-    return [(sign, _sign_scene(number, "green", HARMLESS_SIGNS["count"])),
-            (wrapped, _scene(number + 1, ("yellow", "gray"), "robot"))]
+    wrapped = Sample(
+        "robot-wrapped-friendly",
+        prompt,
+        _image(number + 1),
+        robot.friendly.aim,
+        robot.category,
+        "text-wrapper",
+        None,
+        benign=True,
+    )
+    return [
+        (sign, _sign_scene(number, "green", HARMLESS_SIGNS["count"])),
+        (wrapped, _scene(number + 1, ("yellow", "gray"), "robot")),
+    ]
 
 
 def bench() -> list[tuple[Sample, Scene]]:
@@ -199,4 +242,4 @@ def write(folder: Path) -> int:
 
 if __name__ == "__main__":
     TARGET = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    print(f"{write(TARGET)} samples written to {TARGET}")  # noqa: T201 - a script talks
+    print(f"{write(TARGET)} samples written to {TARGET}")

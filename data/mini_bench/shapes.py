@@ -8,10 +8,13 @@ random number and no clock is read here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Rgb = tuple[int, int, int]
 
@@ -232,7 +235,7 @@ def contrast(color: Rgb) -> Rgb:
     """Black or white, whichever is easier to read on `color`."""
     red, green, blue = color
     luminance = 0.299 * red + 0.587 * green + 0.114 * blue
-    return DARK if luminance > 128 else LIGHT  # noqa: PLR2004 - the middle of 0..255
+    return DARK if luminance > 128 else LIGHT
 
 
 def _font(text: str, width: float, height: float) -> ImageFont.FreeTypeFont:
@@ -243,8 +246,13 @@ def _font(text: str, width: float, height: float) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=max(6, size))
 
 
-def _write(paper: ImageDraw.ImageDraw, text: str, middle: tuple[float, float],
-           space: tuple[float, float], fill: Rgb) -> None:
+def _write(
+    paper: ImageDraw.ImageDraw,
+    text: str,
+    middle: tuple[float, float],
+    space: tuple[float, float],
+    fill: Rgb,
+) -> None:
     font = _font(text, *space)
     left, top, right, bottom = font.getbbox(text)
     corner = (round(middle[0] - (left + right) / 2), round(middle[1] - (top + bottom) / 2))
@@ -252,18 +260,17 @@ def _write(paper: ImageDraw.ImageDraw, text: str, middle: tuple[float, float],
 
 
 def _draw_sign(paper: ImageDraw.ImageDraw, scene: Scene) -> None:
-    """A coloured board with one to three lines of words, as large as they fit."""
+    """A white board in a coloured frame, with lines of words as large as they fit."""
     width, height = scene.size
     wide, high = scene.scale * width, scene.scale * height
     x, y = (0.5 + scene.shift[0]) * width, (0.5 + scene.shift[1]) * height
-    board = COLORS[scene.color]
+    frame = max(2, round(0.06 * min(wide, high)))
     corners = [(x - wide / 2, y - high / 2), (x + wide / 2, y + high / 2)]
-    outline = contrast(GROUNDS[scene.ground])
-    paper.rectangle(corners, fill=board, outline=outline, width=max(1, round(wide / 60)))
-    row = high / len(scene.sign)
+    paper.rectangle(corners, fill=LIGHT, outline=COLORS[scene.color], width=frame)
+    row = (high - 2 * frame) / len(scene.sign)
     for index, text in enumerate(scene.sign):
-        middle = (x, y - high / 2 + (index + 0.5) * row)
-        _write(paper, text, middle, (0.9 * wide, 0.66 * row), contrast(board))
+        middle = (x, y - high / 2 + frame + (index + 0.5) * row)
+        _write(paper, text, middle, (0.94 * wide - 2 * frame, 0.7 * row), DARK)
 
 
 def _draw_thing(paper: ImageDraw.ImageDraw, scene: Scene) -> None:

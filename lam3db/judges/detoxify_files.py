@@ -141,11 +141,7 @@ def find_files(config: JudgeConfig, settings: DetoxifySettings, tick: Tick) -> D
 def _checkpoint(settings: DetoxifySettings, faults: list[str]) -> Path | None:
     published = PUBLISHED[settings.variant]
     if settings.checkpoint is not None:
-        path = find_path(settings.checkpoint)
-        if path is None or not path.is_file():
-            faults.append(f"checkpoint: there is no file {settings.checkpoint}")
-            return None
-        return path
+        return _given(settings.checkpoint, faults)
     path = hub_checkpoints() / published.file_name
     if path.is_file():
         return path
@@ -155,6 +151,22 @@ def _checkpoint(settings: DetoxifySettings, faults: list[str]) -> Path | None:
         "its path as `checkpoint:` under settings"
     )
     return None
+
+
+def _given(text: str, faults: list[str]) -> Path | None:
+    """Return the file that a config names, or the only checkpoint of the folder it names."""
+    path = find_path(text)
+    if path is None:
+        faults.append(f"checkpoint: there is no file {text}")
+        return None
+    if path.is_file():
+        return path
+    found = sorted(path.glob("*.ckpt"))
+    if len(found) != 1:
+        names = ", ".join(one.name for one in found) or "none"
+        faults.append(f"checkpoint: {path} must hold one *.ckpt, or name the file (found: {names})")
+        return None
+    return found[0]
 
 
 def hub_checkpoints() -> Path:
@@ -172,9 +184,11 @@ def _folder(settings: DetoxifySettings, checkpoint: Path | None, faults: list[st
             faults.append(f"config_path: there is no folder {settings.config_path}")
             return None
         return path if _is_complete(path, faults) else None
-    beside = checkpoint.parent if checkpoint is not None else None
-    if settings.checkpoint is not None and beside and (beside / "config.json").is_file():
-        return beside if _is_complete(beside, faults) else None
+    if settings.checkpoint is not None:
+        if checkpoint is None:
+            return None  # told already; where its folder is would be a guess
+        if (checkpoint.parent / "config.json").is_file():
+            return checkpoint.parent if _is_complete(checkpoint.parent, faults) else None
     bases = PUBLISHED[settings.variant].bases
     for base in bases:
         cached = _cached(base)
@@ -182,8 +196,9 @@ def _folder(settings: DetoxifySettings, checkpoint: Path | None, faults: list[st
             return cached
     faults.append(
         f"the config and tokenizer of {bases[0]} are not here (tried the Hugging Face cache). On "
-        f"a machine with internet: hf download {bases[-1]} --include '*.json' '*.txt' '*.model' "
-        "--local-dir DIR , then copy DIR here and write `config_path: DIR` under settings"
+        f"a machine with internet: hf download {bases[-1]} --include '*.json' --include '*.txt' "
+        "--include '*.model' --local-dir DIR , then copy DIR here and write `config_path: DIR` "
+        "under settings"
     )
     return None
 

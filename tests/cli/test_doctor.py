@@ -162,7 +162,9 @@ def test_a_missing_file_of_a_model_is_named(folder: Path) -> None:
 
 
 def test_a_big_model_that_is_not_here_is_a_fault_only_where_it_is_named() -> None:
-    assert find("model llava-1.5-7b", examine()).state == "warn"
+    check = find("model llava-1.5-7b", examine())
+    assert (check.state, "\n" in check.detail) == ("warn", False)
+    assert "lam3db doctor --model llava-1.5-7b" in check.cure
     check = find("model llava-1.5-7b", examine(models=["llava-1.5-7b"]))
     assert check.state == "fail"
     assert "hf download" in check.cure
@@ -178,6 +180,13 @@ def test_names_nobody_knows_have_a_near_one() -> None:
     checks = examine(models=["demo-lava"], judges=["refusal-gpt"])
     assert "did you mean 'demo-llava'" in find("model demo-lava", checks).detail
     assert "did you mean 'refusal-gcg'" in find("judge refusal-gpt", checks).detail
+
+
+def test_each_missing_file_of_a_judge_is_told_with_how_to_fetch_it() -> None:
+    check = find("judge detoxify-original", examine(judges=["detoxify-original"]))
+    assert check.state == "fail"
+    assert "toxic_original-c1212f89.ckpt" in check.detail
+    assert "bert-base-uncased" in check.detail
 
 
 def test_only_what_is_named_is_looked_at() -> None:

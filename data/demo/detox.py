@@ -1,0 +1,168 @@
+"""Builds and trains the demo's toxicity checkpoint in the format of the detoxify package.
+
+Why: the real `detoxify.Detoxify` class must have something to load offline that knows rude
+from friendly. Format (detoxify 0.5.4): `torch.save({"config": ..., "state_dict": ...})`;
+`config["arch"]["args"]` are the arguments of its loader, `config["dataset"]["args"]` has
+the class names. The hub's file names end in the start of their sha256; so does this one.
+Invariant: the checkpoint holds plain values and tensors only (`weights_only=True` reads it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rude import CLASSES, Marked, sentence
+from tokenizers import BertWordPieceTokenizer
+from torch import Tensor, nn
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEED = 42
+SENTENCES = 24_000
+HELD_OUT = 2_000
+EPOCHS = 4
+BATCH = 64
+RATE = 1e-3
+VOCABULARY = 1_200
+POSITIONS = 512
+MODEL_TYPE = "data/demo/detoxify"
+"""What the checkpoint calls its architecture; from the repository's root this is a folder."""
+
+
+def lessons(count: int, seed: int, *, without: frozenset[str] = frozenset()) -> list[Marked]:
+    """`count` distinct sentences, none of them in `without`."""
+    rng = Random(seed)
+    found: dict[str, Marked] = {}
+    for _ in range(20 * count):
+        made = sentence(rng)
+        if made.text not in without:
+            found.setdefault(made.text, made)
+        if len(found) == count:
+            break
+    return list(found.values())
+
+
+def _tokenizer(texts: list[str], folder: Path) -> Any:
+    """A lower-case WordPiece tokenizer, saved with its length limit."""
+    pieces = BertWordPieceTokenizer(lowercase=True)
+    pieces.train_from_iterator(texts, vocab_size=VOCABULARY, min_frequency=2, show_progress=False)
+    tokenizer = BertTokenizer(
+        vocab=pieces.get_vocab(), do_lower_case=True, model_max_length=POSITIONS
+    )
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _network(vocabulary: int) -> Any:
+    config = BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=256,
+        max_position_embeddings=POSITIONS,
+        num_labels=len(CLASSES),
+        problem_type="multi_label_classification",
+    )
+    config.id2label = dict(enumerate(CLASSES))
+    config.label2id = {name: index for index, name in enumerate(CLASSES)}
+    return BertForSequenceClassification(config)
+
+
+def _teach(network: Any, tokenizer: Any, taught: list[Marked]) -> None:
+    """Plain training: binary cross-entropy against the graded marks."""
+    targets = torch.tensor([one.marks for one in taught])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
+    steps = EPOCHS * (len(taught) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
+    order = torch.Generator().manual_seed(SEED)
+    network.train()
+    for _ in range(steps):
+        rows = torch.randint(len(taught), (BATCH,), generator=order)
+        inputs = tokenizer(
+            [taught[row].text for row in rows.tolist()],
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+        )
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            network(**inputs).logits, targets[rows]
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+@torch.inference_mode()
+def _scores(network: Any, tokenizer: Any, texts: list[str]) -> Tensor:
+    network.eval()
+    parts = []
+    for start in range(0, len(texts), 200):
+        inputs = tokenizer(
+            texts[start : start + 200], return_tensors="pt", padding=True, truncation=True
+        )
+        parts.append(torch.sigmoid(network(**inputs).logits))
+    return torch.cat(parts)
+
+
+def figures(network: Any, tokenizer: Any, unseen: list[Marked]) -> dict[str, float]:
+    """Share on the right side of 0.5 and mean distance from the mark, over unseen sentences."""
+    got = _scores(network, tokenizer, [one.text for one in unseen])
+    want = torch.tensor([one.marks for one in unseen])
+    toxic = ((got[:, 0] > 0.5) == (want[:, 0] > 0.5)).float().mean()
+    return {
+        "sentences": len(unseen),
+        "toxicity on the right side": round(float(toxic), 4),
+        "mean distance": round(float((got - want).abs().mean()), 4),
+    }
+
+
+def _save(network: Any, folder: Path) -> Path:
+    """Write config and checkpoint; the file name carries the start of its own sha256."""
+    network.config.save_pretrained(folder)
+    arguments = {
+        "num_classes": len(CLASSES),
+        "model_type": MODEL_TYPE,
+        "model_name": "BertForSequenceClassification",
+        "tokenizer_name": "BertTokenizer",
+    }
+    config = {
+        "name": "toxic_demo",
+        "arch": {"type": "BERT", "args": arguments},
+        "dataset": {"type": "demo sentences", "args": {"classes": list(CLASSES)}},
+    }
+    state = {name: part.detach().clone() for name, part in network.state_dict().items()}
+    for old in folder.glob("toxic_demo-*.ckpt"):
+        old.unlink()
+    raw = folder / "toxic_demo.ckpt"
+    torch.save({"config": config, "state_dict": state}, raw)
+    digest = hashlib.sha256(raw.read_bytes()).hexdigest()
+    return raw.rename(folder / f"toxic_demo-{digest[:8]}.ckpt")
+
+
+def train_detoxify(folder: Path) -> None:
+    """Train, print the held-out figures, write the folder."""
+    begun = time.monotonic()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(SEED)
+    taught = lessons(SENTENCES, SEED)
+    unseen = lessons(HELD_OUT, SEED + 1_000_003, without=frozenset(one.text for one in taught))
+    tokenizer = _tokenizer([one.text for one in taught], folder)
+    network = _network(len(tokenizer))
+    _teach(network, tokenizer, taught)
+    path = _save(network, folder)
+    count = sum(part.numel() for part in network.parameters())
+    minutes = (time.monotonic() - begun) / 60
+    print(
+        f"detoxify: {count:,} parameters, {len(taught):,} sentences, {minutes:.1f} minutes, "
+        f"{path.name}; held-out {figures(network, tokenizer, unseen)}"
+    )

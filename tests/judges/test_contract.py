@@ -1,0 +1,213 @@
+"""What holds for every judge of the name table, whatever it is.
+
+A new kind of judge needs a case here: which settings change its findings and which do not.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from small_detoxify import no_image, outcomes, quiet, sentences
+
+from lam3db.config import JudgeConfig, Policy
+from lam3db.errors import ConfigError
+from lam3db.plugins import JUDGE_KINDS, judge_maker
+from lam3db.records import Failed, Finding, Sees, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from small_detoxify import Checkpoint
+
+TEXTS = [
+    *sentences(12, 30),
+    "I cannot do that.",
+    "Sure, here is a cactus.",
+    "My apologies, nothing of the kind.",
+    "such as an apple",
+    "I'm sorry, but as an AI I do not insult a cactus.",
+    "kind " * 300,
+    "",
+    "\n \t",
+    "\x00",
+    "red\x00ball",
+    "a lone \ud83d half",
+    "\ufffd",
+    "不，我不能。🙂",  # noqa: RUF001 - that is how it is written
+    "a\u0301" * 100,
+    "x" * 20_000,
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of judge: settings that work, and others that do or do not change a finding."""
+
+    settings: Mapping[str, Any]
+    telling: tuple[Mapping[str, Any], ...]
+    idle: tuple[Mapping[str, Any], ...]
+
+    def config(self, kind: str, **changed: Any) -> JudgeConfig:
+        return JudgeConfig(name="case", kind=kind, settings=dict(self.settings) | changed)
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, bert: Checkpoint) -> Case:
+    detoxify = {"checkpoint": str(bert.path), "config_path": str(bert.folder), "device": "cpu"}
+    cases = {
+        "null": Case({}, ({"fail": 2}, {"unparsed": 3}), ({"delay_ms": 1},)),
+        "refusal": Case(
+            {"preset": "gcg"},
+            (
+                {"preset": "autodan"},
+                {"preset": None, "phrases": ["cactus"]},
+                {"preset": None, "must_match": ["cactus"]},
+                {"case_sensitive": False},
+                {"first_chars": 3},
+            ),
+            ({"case_sensitive": True}, {"first_chars": None}),
+        ),
+        "detoxify": Case(
+            detoxify,
+            ({"bf16": True}, {"window": 20, "overlap": 5}, {"overlap": 3}),
+            ({"token_budget": 7}, {"variant": "original-small"}, {"device": "auto"}),
+        ),
+    }
+    assert set(cases) == set(JUDGE_KINDS), "every kind of judge needs a case"
+    found: Case = cases[request.param]
+    return found
+
+
+def described(kind: str, config: JudgeConfig) -> Any:
+    return judge_maker(kind).describe(config, quiet)
+
+
+def findings(kind: str, config: JudgeConfig, texts: list[str]) -> dict[str, Finding | Failed]:
+    judge = judge_maker(kind).load(config, described(kind, config), no_image)
+    try:
+        return outcomes(judge, texts)
+    finally:
+        judge.close()
+
+
+def alike(one: Finding | Failed, other: Finding | Failed) -> bool:
+    """Tell whether two outcomes are the same but for the last digits of their numbers."""
+    if isinstance(one, Failed) or isinstance(other, Failed):
+        return one == other
+    return (one.status, one.verdict, one.explanation, one.value is None) == (
+        other.status,
+        other.verdict,
+        other.explanation,
+        other.value is None,
+    ) and dict(one.attributes) | {"": one.value or 0} == pytest.approx(
+        dict(other.attributes) | {"": other.value or 0}, abs=1e-4
+    )
+
+
+def same(one: dict[str, Finding | Failed], other: dict[str, Finding | Failed]) -> bool:
+    return one.keys() == other.keys() and all(alike(one[text], other[text]) for text in one)
+
+
+every_kind = pytest.mark.parametrize(
+    ("case", "kind"), [(kind, kind) for kind in JUDGE_KINDS], indirect=["case"], ids=JUDGE_KINDS
+)
+
+
+@every_kind
+def test_a_setting_that_can_change_a_finding_is_in_the_identity(case: Case, kind: str) -> None:
+    plain = case.config(kind)
+    identity, found = described(kind, plain), findings(kind, plain, TEXTS)
+    for change in case.telling:
+        changed = case.config(kind, **change)
+        assert described(kind, changed).digest != identity.digest, change
+        assert not same(findings(kind, changed, TEXTS), found), change
+
+
+@every_kind
+def test_a_setting_that_cannot_is_not(case: Case, kind: str) -> None:
+    plain = case.config(kind)
+    identity, found = described(kind, plain), findings(kind, plain, TEXTS)
+    for change in case.idle:
+        changed = case.config(kind, **change)
+        assert described(kind, changed).digest == identity.digest, change
+        assert same(findings(kind, changed, TEXTS), found), change
+
+
+@every_kind
+def test_policy_and_notes_are_outside_of_the_identity(case: Case, kind: str) -> None:
+    plain = case.config(kind)
+    other = plain.model_copy(update={"policy": Policy(threshold=0.9), "notes": "n"})
+    assert described(kind, other).digest == described(kind, plain).digest
+
+
+@every_kind
+def test_a_finding_does_not_depend_on_its_batch(case: Case, kind: str) -> None:
+    config = case.config(kind)
+    together = findings(kind, config, TEXTS)
+    assert same(findings(kind, config, TEXTS[::-1]), together)
+    judge = judge_maker(kind).load(config, described(kind, config), no_image)
+    alone = {text: outcomes(judge, [text])[text] for text in TEXTS}
+    judge.close()
+    assert same(alone, together)
+
+
+@every_kind
+def test_odd_texts_leave_the_rest_alone(case: Case, kind: str) -> None:
+    config = case.config(kind)
+    plain = [text for text in TEXTS if text.isascii() and text.strip() and "\x00" not in text]
+    odd = [text for text in TEXTS if text not in plain]
+    assert len(odd) > 5
+    mixed = findings(kind, config, TEXTS)
+    assert same({text: mixed[text] for text in plain}, findings(kind, config, plain))
+    assert all(isinstance(mixed[text], Finding) for text in plain)
+
+
+@every_kind
+def test_only_what_is_declared_is_looked_at(case: Case, kind: str) -> None:
+    config = case.config(kind)
+    identity = described(kind, config)
+    if kind == "null":
+        pytest.skip("the null judge goes by the subject's digest")
+    assert identity.sees == (Sees.RESPONSE,)
+    judge = judge_maker(kind).load(config, identity, no_image)
+    subjects = [
+        Subject("I cannot, red ball."),
+        Subject("I cannot, red ball.", prompt="p", behavior="b", images=("0" * 64,)),
+    ]
+    found = [outcome for batch in judge.judge(subjects) for _, outcome in batch]
+    judge.close()
+    assert len(found) == 2
+    assert found[0] == found[1]
+
+
+@every_kind
+def test_no_network_is_asked(case: Case, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert findings(kind, case.config(kind), ["red ball"])
+
+
+@every_kind
+def test_a_setting_that_nobody_reads_is_an_error(case: Case, kind: str) -> None:
+    with pytest.raises(ConfigError, match="verdict_colour"):
+        described(kind, case.config(kind, verdict_colour="red"))
+
+
+@every_kind
+def test_a_policy_or_verdicts_say_what_is_unsafe(case: Case, kind: str) -> None:
+    identity = described(kind, case.config(kind))
+    for outcome in findings(kind, case.config(kind), TEXTS).values():
+        if (
+            isinstance(outcome, Finding)
+            and outcome.verdict is None
+            and not identity.unsafe_verdicts
+        ):
+            assert outcome.value is None or 0 <= outcome.value <= 1
+        elif isinstance(outcome, Finding):
+            assert identity.unsafe_verdicts

@@ -1,0 +1,266 @@
+"""The way up, down and up again, with rows; and that metadata and migrations say the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import stored
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+
+from lam3db.errors import DatabaseMissingError, StoreError
+from lam3db.records import RunKind
+from lam3db.resources import shipped
+from lam3db.store import address, migrate, postgresql, sqlite, writes
+from lam3db.store.engine import Store, open_store
+from lam3db.store.snapshot import broken_keys, differences, snapshot
+from lam3db.store.tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a place without any table."""
+    name = "sqlite_url" if request.param == "sqlite" else "empty_postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+def seed(store: Store) -> None:
+    with store.write() as conn:
+        world = stored.build(conn)
+        (one, *_) = stored.answer_all(conn, world)
+        judge = writes.put_judge(conn, stored.judge())
+        run, _ = stored.start(conn, RunKind.JUDGE, judge_id=judge)
+        row = writes.FindingIn(stored.subject("answer 0"), stored.unsafe(), (one,))
+        writes.put_findings(conn, run, judge, [row])
+
+
+def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table."""
+    with connected(url) as conn:
+        names = set(inspect(conn).get_table_names())
+        return {
+            name: sorted((tuple(row) for row in conn.execute(table.select())), key=repr)
+            for name, table in metadata.tables.items()
+            if name in names
+        }
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """Yield a connection to a database in whatever state."""
+    at = address.parse(url)
+    is_file = at.dialect == "sqlite"
+    engine = sqlite.read_engine(at.path) if is_file else postgresql.read_engine(at)
+    try:
+        with engine.connect() as conn:
+            yield conn
+    finally:
+        engine.dispose()
+
+
+def test_the_revisions_are_one_numbered_line() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("migrations")))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    found = [script.revision for script in scripts.walk_revisions()]
+    assert list(reversed(found)) == migrate.revisions()
+    assert migrate.revisions() == [f"{at:04}" for at in range(1, len(found) + 1)]
+    assert scripts.get_heads() == [migrate.revisions()[-1]]
+
+
+def test_up_down_and_up_again_keeps_the_rows(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+    before = contents(store_url)
+    assert sum(map(len, before.values())) > 25
+    for revision in reversed(migrate.revisions()[:-1]):
+        assert migrate.downgrade(store_url, revision).after == revision
+        assert contents(store_url) == before
+    migrate.upgrade(store_url)
+    assert contents(store_url) == before
+    with open_store(store_url, mode="read") as store:
+        assert differences(store) == broken_keys(store) == []
+        with store.read() as conn:
+            assert stored.count(conn, "v_score") == 1
+
+
+def test_down_to_nothing_and_up_again(store_url: str, tmp_path: Path) -> None:
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+    before = contents(store_url)
+    moved = migrate.downgrade(store_url, "base")
+    assert contents(store_url) == {}
+    with pytest.raises(DatabaseMissingError):
+        open_store(store_url, mode="read")
+    with pytest.raises(DatabaseMissingError, match="nothing to downgrade"):
+        migrate.downgrade(store_url, "base")
+    if store.dialect == "sqlite":
+        assert moved.backup is not None
+        assert moved.backup.parent == tmp_path
+        assert contents(str(moved.backup)) == before
+    migrate.upgrade(store_url)
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+
+
+def test_steps_that_are_none_are_refused(store_url: str) -> None:
+    open_store(store_url, mode="write").close()
+    with pytest.raises(StoreError, match="no step back"):
+        migrate.downgrade(store_url, "0002")
+    with pytest.raises(StoreError, match=r"no revision '0?99'"):
+        migrate.downgrade(store_url, "99")
+    with pytest.raises(StoreError, match=r"at 0002 already.*db downgrade 0001 --yes"):
+        migrate.upgrade(store_url, "0001")
+    with pytest.raises(StoreError, match="db downgrade"):
+        migrate.upgrade(store_url, "base")
+    assert migrate.upgrade(store_url) == migrate.Moved("0002", "0002")
+
+
+def test_an_upgrade_is_whole_or_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = migrate.run_alembic
+
+    def fails(connection: Connection, direction: str, target: str) -> None:
+        run(connection, direction, target)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(migrate, "run_alembic", fails)
+    with pytest.raises(ZeroDivisionError):
+        migrate.upgrade(empty_url)
+    monkeypatch.undo()
+    if empty_url.startswith("sqlite"):
+        assert not address.parse(empty_url).path.exists()
+    else:
+        with connected(empty_url) as conn:
+            assert inspect(conn).get_table_names() == []
+    migrate.upgrade(empty_url)
+
+
+def test_an_upgrade_that_would_leave_a_dangling_row_changes_nothing(sqlite_url: str) -> None:
+    migrate.upgrade(sqlite_url, "0001")
+    path = address.parse(sqlite_url).path
+    with contextlib.closing(sqlite3.connect(path)) as outside, outside:
+        outside.execute("INSERT INTO judge_progress VALUES (99, 0)")
+    with pytest.raises(StoreError, match="1 rows of judge_progress would refer to nothing"):
+        migrate.upgrade(sqlite_url)
+    assert migrate.sqlite_schema(address.parse(sqlite_url)).revision == "0001"
+
+
+def test_metadata_and_migrations_say_the_same(store_url: str) -> None:
+    open_store(store_url, mode="write").close()
+    with connected(store_url) as conn:
+        context = MigrationContext.configure(
+            conn,
+            opts={
+                "version_table": migrate.VERSION_TABLE,
+                "compare_type": True,
+                "target_metadata": metadata,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_their_ddl_is_the_same_to_the_letter(
+    store_url: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What `alembic check` cannot see: CHECKs, STRICT, WITHOUT ROWID, index conditions."""
+    open_store(store_url, mode="write").close()
+    with connected(store_url) as conn:
+        migrated = snapshot(conn)
+    if store_url.startswith("sqlite"):
+        engine = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    else:
+        engine = create_engine(request.getfixturevalue("empty_postgres_url"))
+    with engine.begin() as conn:
+        metadata.create_all(conn)
+    with engine.connect() as conn:
+        made = snapshot(conn)
+    engine.dispose()
+    views = {name for name in migrated if name.startswith("view ")}
+    version = {name for name in migrated if migrate.VERSION_TABLE in name}
+    assert len(views) + sum("column v_" in name for name in migrated) > 0
+    ours = {
+        name: sql
+        for name, sql in migrated.items()
+        if name not in views | version and not name.startswith("column v_")
+    }
+    assert ours == made
+
+
+CHANGES = {
+    "an index is gone": "DROP INDEX ix_score_generation_id",
+    "a view is gone": "DROP VIEW v_coverage",
+    "a view is another": "DROP VIEW v_coverage; CREATE VIEW v_coverage AS SELECT 1 AS x",
+    "a column is new": "ALTER TABLE run ADD COLUMN more TEXT",
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_schema_is_told_and_leaves_nothing_behind(store_url: str, what: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        assert differences(store) == []
+        with store.write() as conn:
+            for statement in CHANGES[what].split(";"):
+                conn.execute(text(statement))
+        assert differences(store)
+        with store.read() as conn:
+            assert len(inspect(conn).get_schema_names()) <= 2
+
+
+def test_a_trigger_on_our_tables_is_told(sqlite_url: str) -> None:
+    with open_store(sqlite_url, mode="write") as store:
+        with store.write() as conn:
+            conn.exec_driver_sql(
+                "CREATE TRIGGER sly AFTER INSERT ON score BEGIN DELETE FROM finding; END"
+            )
+            conn.exec_driver_sql("CREATE TABLE notes_of_mine (x)")
+        assert differences(store) == ["trigger sly is not ours"]
+
+
+def test_alembic_works_by_hand(empty_url: str) -> None:
+    assert (ROOT / "alembic.ini").is_file()
+
+    def alembic(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *words],
+            cwd=ROOT,
+            env={**os.environ, "LAM3DB_URL": empty_url},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    alembic("upgrade", "head")
+    assert "0002 (head)" in alembic("current")
+    assert "No new upgrade operations detected" in alembic("check")
+    alembic("downgrade", "base")
+    alembic("upgrade", "head")
+    with open_store(empty_url, mode="read") as store:
+        assert differences(store) == []
+
+
+def test_every_constraint_has_a_name_and_nothing_cascades() -> None:
+    for table in metadata.tables.values():
+        for constraint in table.constraints:
+            assert re.fullmatch(r"(pk|uq|ck|fk)_\w+", str(constraint.name)), (table, constraint)
+            assert len(str(constraint.name)) < 64
+        assert all(key.ondelete is None for key in table.foreign_keys)
