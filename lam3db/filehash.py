@@ -5,8 +5,8 @@ file system tells of a file (real path, size, mtime, ctime, inode, device) to it
 
 What must hold: a remembered digest is that of the bytes there are. A file changed less than
 two seconds before it was read is not remembered (a second change could leave all of these
-alike), nor is one that changed while it was read. A cache that cannot be read or written
-never fails the caller: the file is hashed.
+alike), and one that changed while it was read is refused: its digest would be nobody's. A
+cache that cannot be read or written never fails the caller: the file is hashed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def remembered_sha256(path: Path, tick: Callable[[int], None] | None = None) -> 
     ``tick`` is told the bytes done, chunk by chunk; all at once where they were remembered.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or was changed while it was.
 
     """
     before = _key(path)
@@ -56,7 +56,9 @@ def remembered_sha256(path: Path, tick: Callable[[int], None] | None = None) -> 
         return known
     asked_ns = time.time_ns()
     sha256 = file_sha256(path, tick)
-    if _key(path) == before and asked_ns - max(before[2], before[3]) > _SETTLED_NS:
+    if _key(path) != before:
+        raise OSError(f"{path} was changed while it was read: wait until it is complete")
+    if asked_ns - max(before[2], before[3]) > _SETTLED_NS:
         _remember(before, sha256)
     return sha256
 
