@@ -12,7 +12,7 @@ import io
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -21,9 +21,8 @@ from lam3db.report.text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Format", "err", "out", "print_json", "print_rows", "safe_text"]
+__all__ = ["err", "out", "print_json", "print_rows", "safe_text"]
 
-Format = Literal["table", "csv", "json"]
 out = Console(highlight=False, markup=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 _WIDE = 10_000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lam3db.cli.options import Db
+from lam3db.cli.options import Db, Format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def judge(
 
 @app.command("list")
 def list_judges(
-    output: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    output: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = "table",
     db: Db = None,
 ) -> None:
     """List the judges that have scored, and the judge configs there are."""

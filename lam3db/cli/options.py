@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from lam3db.errors import ConfigError
 
+Format = Literal["table", "csv", "json"]
 Db = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lam3db.cli.options import Db, Where, pairs
+from lam3db.cli.options import Db, Where, pairs, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def report(
     names = [name.strip() for name in by.split(",") if name.strip()]
     with open_store(db, mode="read") as store, store.read() as conn:
         built = build_report(conn, scope, names, judges or (), rule)
-    text = render(built, output, _width(None if file is None else 120))
+    text = render(built, output, width() if file is None else 120)
     if file is None or file == "-":
         _write(text)
         return
@@ -129,8 +129,7 @@ def show(
     if output == "json":
         _print_json([answer_json(one, find) for one in found])
         return
-    width = _width(None)
-    _write("\n".join(f"{answer_text(one, find, width)}" for one in found))
+    _write("\n".join(f"{answer_text(one, find, width())}" for one in found))
     if total != len(found) or not found:
         more = "--limit shows more" if found else "`lam3db status` says what is stored"
         typer.echo(f"{len(found)} of {total} answers shown; {more}.", err=True)
@@ -204,15 +203,6 @@ def _finder(store: Store) -> Callable[[str], str]:
             return f"({error})"
 
     return find
-
-
-def _width(fixed: int | None) -> int:
-    """Return the terminal's columns, within what reads well; 120 where there is no terminal."""
-    import shutil
-
-    if fixed is not None or not sys.stdout.isatty():
-        return fixed or 120
-    return min(160, max(60, shutil.get_terminal_size().columns))
 
 
 def _check(output: str, *known: str) -> None:

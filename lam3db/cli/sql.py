@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lam3db.cli.console import Format
-from lam3db.cli.options import Db
+from lam3db.cli.options import Db, Format
 
 
 def sql(

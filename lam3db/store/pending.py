@@ -208,8 +208,14 @@ def generate_progress(
 
 _NO_SCORE = """NOT EXISTS (SELECT 1 FROM score x WHERE x.judge_id = :judge
                               AND x.generation_id = g.id AND x.replicate = 0)"""
-_SHOWN = "g.withheld_id IS NULL AND s.withheld_id IS NULL AND b.withheld_id IS NULL"
-_TEXTS = "JOIN sample s ON s.id = g.sample_id JOIN behavior b ON b.id = s.behavior_id"
+_SHOWN = """g.withheld_id IS NULL
+   AND NOT EXISTS (SELECT 1 FROM sample s JOIN behavior b ON b.id = s.behavior_id
+                    WHERE s.id = g.sample_id
+                      AND (s.withheld_id IS NOT NULL OR b.withheld_id IS NOT NULL))"""
+# materialized: a fence for PostgreSQL's planner, which has no statistics of rows just written
+_ABOVE = """WITH g AS MATERIALIZED (SELECT id, sample_id, model_version_id, config_id, replicate,
+                                run_id, text_digest, withheld_id FROM generation WHERE id > :mark)
+"""
 _ATTEMPTS = """
 SELECT t.generation_id, t.attempts, f.retryable
   FROM (SELECT f.generation_id, count(*) AS attempts, max(f.id) AS last_id
@@ -234,17 +240,17 @@ def pending_scores(
     where, known = _scope(conn, scope)
     known |= {"judge": judge_id, "mark": _watermark(conn, judge_id)}
     tried = {one: _given_up(*how) for one, *how in conn.execute(text(_ATTEMPTS), known)}
-    columns = "SELECT g.id, g.text_digest FROM generation g"
     above = conn.execute(
-        text(f"{columns} {_TEXTS} WHERE g.id > :mark AND {_SHOWN} AND {_NO_SCORE}{where}"), known
+        text(f"{_ABOVE} SELECT g.id, g.text_digest FROM g WHERE {_NO_SCORE} AND {_SHOWN}{where}"),
+        known,
     )
     below = conn.execute(
         text(
             f"""SELECT g.id, g.text_digest
                   FROM (SELECT DISTINCT generation_id FROM failure
                          WHERE judge_id = :judge AND generation_id <= :mark) f
-                  JOIN generation g ON g.id = f.generation_id {_TEXTS}
-                 WHERE {_SHOWN} AND {_NO_SCORE}{where}"""
+                  JOIN generation g ON g.id = f.generation_id
+                 WHERE {_NO_SCORE} AND {_SHOWN}{where}"""
         ),
         known,
     )
@@ -263,7 +269,7 @@ def unscored_status(
     rows = conn.execute(
         text(
             f"""SELECT g.id, g.text_digest FROM score x
-                  JOIN generation g ON g.id = x.generation_id {_TEXTS}
+                  JOIN generation g ON g.id = x.generation_id
                  WHERE x.judge_id = :judge AND x.replicate = 0
                    AND x.status IN ({", ".join(f":{word}" for word in words)})
                    AND {_SHOWN}
@@ -284,7 +290,7 @@ def advance_watermark(conn: Connection, judge_id: int) -> None:
     lock_generations(conn, alone=True)
     mark = _watermark(conn, judge_id)
     known = {"judge": judge_id, "mark": mark}
-    first = conn.execute(text(f"{undone()} AND g.id > :mark ORDER BY g.id LIMIT 1"), known).scalar()
+    first = conn.execute(text(f"SELECT min(id) FROM ({undone()}) undone"), known).scalar()
     if first is None:
         reached = conn.execute(text("SELECT max(id) FROM generation")).scalar() or 0
     else:
@@ -297,9 +303,9 @@ def advance_watermark(conn: Connection, judge_id: int) -> None:
 
 
 def undone() -> str:
-    """Return SQL for the generations that judge ``:judge`` has neither scored nor failed at."""
-    return f"""SELECT g.id FROM generation g {_TEXTS}
-                WHERE {_SHOWN} AND {_NO_SCORE}
+    """Return SQL for the generations above ``:mark`` that judge ``:judge`` has not dealt with."""
+    return f"""{_ABOVE} SELECT g.id FROM g
+                WHERE {_NO_SCORE} AND {_SHOWN}
                   AND NOT EXISTS (SELECT 1 FROM failure f
                                    WHERE f.judge_id = :judge AND f.generation_id = g.id)"""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 BUSY_SECONDS = 20.0
+OLDEST = (3, 37, 0)
 MAGIC = b"SQLite format 3\0"
 _CACHE_KIB = 65_536
 _WAL_PAGES = 4000  # 16 MiB: pages written again and again reach the file less often
@@ -67,6 +68,11 @@ def write_engine(path: Path, *, create: bool = False, keys: bool = True) -> Engi
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise StoreError(
+            f"this Python comes with SQLite {sqlite3.sqlite_version}, and STRICT tables need"
+            f" {'.'.join(map(str, OLDEST))}: use a newer Python, or PostgreSQL"
+        )
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode={mode}",
         uri=True,

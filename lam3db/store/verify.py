@@ -285,8 +285,8 @@ def _watermarks(store: Store, checked: Checked) -> None:
     with store.read() as connection:
         for row in connection.execute(text("SELECT * FROM judge_progress")).all():
             missed = connection.execute(
-                text(f"{undone()} AND g.id <= :mark ORDER BY g.id LIMIT 1"),
-                {"judge": row.judge_id, "mark": row.generation_id},
+                text(f"SELECT min(id) FROM ({undone()}) undone WHERE id <= :reached"),
+                {"judge": row.judge_id, "mark": 0, "reached": row.generation_id},
             ).scalar()
             fault = f"generation {missed} below it was neither scored nor failed"
             checked.expect(f"of judge {row.judge_id}", missed is None, fault)
