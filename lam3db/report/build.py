@@ -135,7 +135,8 @@ def _no_judge(conn: Connection) -> str:
         return _NOTHING
     return (
         "No judge has scored anything yet. "
-        "`lam3db judge --pending --judge refusal-gcg --judge detoxify-original` scores the stored answers."
+        "`lam3db judge --pending --judge refusal-gcg --judge detoxify-original` scores the "
+        "stored answers."
     )
 
 

@@ -209,10 +209,10 @@ def generate_progress(
 _NO_SCORE = """NOT EXISTS (SELECT 1 FROM score x WHERE x.judge_id = :judge
                               AND x.generation_id = g.id AND x.replicate = 0)"""
 _SHOWN = """g.withheld_id IS NULL
-   AND NOT EXISTS (SELECT 1 FROM sample s JOIN behavior b ON b.id = s.behavior_id
-                    WHERE s.id = g.sample_id
-                      AND (s.withheld_id IS NOT NULL OR b.withheld_id IS NOT NULL))"""
-# materialized: a fence for PostgreSQL's planner, which has no statistics of rows just written
+   AND g.sample_id NOT IN (SELECT s.id FROM sample s JOIN behavior b ON b.id = s.behavior_id
+                            WHERE s.withheld_id IS NOT NULL OR b.withheld_id IS NOT NULL)"""
+# MATERIALIZED and NOT IN fence PostgreSQL's planner in, which has no statistics of rows just
+# written and would join in the wrong order
 _ABOVE = """WITH g AS MATERIALIZED (SELECT id, sample_id, model_version_id, config_id, replicate,
                                 run_id, text_digest, withheld_id FROM generation WHERE id > :mark)
 """

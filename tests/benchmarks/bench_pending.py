@@ -1,4 +1,6 @@
-"""Asking what is pending: python tests/benchmarks/bench_pending.py [--postgresql]
+"""Asking what is pending.
+
+    python tests/benchmarks/bench_pending.py [--postgresql]
 
 Over 1,000,000 stored generations of 100,000 samples, all of them scored: the time of
 `pending_scores` when nothing is pending (aim: under 0.2 s), with 1,000 new ones, without the
@@ -12,18 +14,22 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import stored
 from postgres import running_server
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from lam3db.store import migrate, pending, writes
 from lam3db.store.engine import Store, open_store
 from lam3db.store.pending import ScoreScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
 
 NUMBERS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {count})"
 SAMPLES = """INSERT INTO sample (digest, input_digest, behavior_id, messages, prompt, attack,

@@ -1,4 +1,6 @@
-"""Recording against plain sqlite3 writing the same rows: python tests/benchmarks/bench_record.py
+"""Recording against plain sqlite3 writing the same rows.
+
+    python tests/benchmarks/bench_record.py
 
 One sample is a generation, a finding and a score (a null model and a null judge: only the
 tracker's own cost). Both sides write batches of 256 in one transaction each, with the same
@@ -124,7 +126,7 @@ def main() -> None:
     given = parser.parse_args()
     best = {"plain": 0.0, "together": 0.0, "lam3db": 0.0}
     for _ in range(given.rounds):
-        for name in best:
+        for name in ("plain", "together", "lam3db"):
             with (
                 tempfile.TemporaryDirectory() as folder,
                 open_store(f"{folder}/lam3.db", mode="write") as store,
