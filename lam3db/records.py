@@ -10,6 +10,7 @@ way in and out, and digests escape them on their own (see :mod:`lam3db.hashing`)
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -441,3 +442,6 @@ class Finding:
         if scored != (self.status is ScoreStatus.OK):
             message = f"status {self.status} with value {self.value!r}, verdict {self.verdict!r}"
             raise ValueError(message)
+        for name, number in (("value", self.value), *self.attributes.items()):
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"{name} is {number}: what is no number is no finding")

@@ -236,3 +236,11 @@ def test_a_failure_holds_no_secret_and_is_not_endless() -> None:
 
 def test_an_error_without_a_message_still_says_what_it_is() -> None:
     assert "TimeoutError" in Failed.from_exception(TimeoutError()).message
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_finding_holds_numbers_only(number: float) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        Finding(value=number)
+    with pytest.raises(ValueError, match="insult"):
+        Finding(value=0.5, attributes={"insult": number})

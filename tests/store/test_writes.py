@@ -150,10 +150,11 @@ def test_a_number_that_is_none_is_refused(store_url: str, number: float) -> None
             world = stored.build(conn)
             (one, *_) = stored.answer_all(conn, world)
             judge = writes.put_judge(conn, stored.judge())
-        for finding in (
-            Finding(value=number),
-            Finding(verdict=Verdict.SAFE, attributes={"insult": number}),
-        ):
+        bare = Finding(value=0.5)
+        object.__setattr__(bare, "value", number)  # a record refuses it by itself
+        spoilt = Finding(verdict=Verdict.SAFE, attributes={"insult": 0.5})
+        object.__setattr__(spoilt, "attributes", {"insult": number})
+        for finding in (bare, spoilt):
             rows = [writes.FindingIn(stored.subject("answer 0"), finding, (one,))]
             with pytest.raises(ValueError, match="a missing number is None"), store.write() as conn:
                 writes.put_findings(conn, world.run, judge, rows)
