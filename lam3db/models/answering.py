@@ -6,6 +6,7 @@ its members' failure; closing the generator leaves no thread behind.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,10 @@ _IMAGE_LENGTH = 2000
 """How many characters an image weighs when requests are sorted by length."""
 
 
+_SMALL = 10_000_000
+"""Weights below which threads of one model stall each other more than they help."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     """A request with what it feeds the model."""
@@ -60,6 +65,8 @@ class TransformersModel:
         size = plan.options["batch_size"]
         self.batch_size: int = FIRST_BATCH if size == "auto" else size
         self.device = str(loaded.device)
+        weights = sum(one.numel() for one in loaded.model.parameters())
+        self._small = self.device == "cpu" and weights < _SMALL
 
     def close(self) -> None:
         """Give back the device's memory."""
@@ -132,7 +139,7 @@ class TransformersModel:
         inputs = collate([one.prepared for one in part], model.family.pixels, model.pad_id)
         rows = [Row(list(one.prepared.ids), self._noise(one.request)) for one in part]
         way = decode if model.family.plain_decoder else decode_generic
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads(1 if self._small else None):
             placed = {name: self._placed(value) for name, value in inputs.items()}
             said = way(model.model, placed, rows, self._chooser, self._limits)
         return [
@@ -200,6 +207,18 @@ def _judged(error: Exception) -> Failed:
     if isinstance(error, broken) or "CUDA error" in text:
         raise ModelError(f"the device failed ({text.splitlines()[0]}): run again") from error
     return Failed.from_exception(error)
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let torch compute with so many threads, then with as many as before."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _free_memory() -> None:

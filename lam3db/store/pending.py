@@ -206,13 +206,15 @@ def generate_progress(
     return GenerateProgress(total, cached, failed, pending)
 
 
-_NO_SCORE = """NOT EXISTS (SELECT 1 FROM score x WHERE x.judge_id = :judge
-                              AND x.generation_id = g.id AND x.replicate = 0)"""
+# Scalar subqueries, MATERIALIZED and NOT IN fence PostgreSQL's planner in: it has no statistics
+# of rows just written, and would join a million of them by nested loops.
+_NO_SCORE = """(SELECT 1 FROM score x WHERE x.judge_id = :judge
+                    AND x.generation_id = g.id AND x.replicate = 0 LIMIT 1) IS NULL"""
+_NO_FAILURE = """(SELECT 1 FROM failure f WHERE f.judge_id = :judge
+                      AND f.generation_id = g.id LIMIT 1) IS NULL"""
 _SHOWN = """g.withheld_id IS NULL
    AND g.sample_id NOT IN (SELECT s.id FROM sample s JOIN behavior b ON b.id = s.behavior_id
                             WHERE s.withheld_id IS NOT NULL OR b.withheld_id IS NOT NULL)"""
-# MATERIALIZED and NOT IN fence PostgreSQL's planner in, which has no statistics of rows just
-# written and would join in the wrong order
 _ABOVE = """WITH g AS MATERIALIZED (SELECT id, sample_id, model_version_id, config_id, replicate,
                                 run_id, text_digest, withheld_id FROM generation WHERE id > :mark)
 """
@@ -304,10 +306,7 @@ def advance_watermark(conn: Connection, judge_id: int) -> None:
 
 def undone() -> str:
     """Return SQL for the generations above ``:mark`` that judge ``:judge`` has not dealt with."""
-    return f"""{_ABOVE} SELECT g.id FROM g
-                WHERE {_NO_SCORE} AND {_SHOWN}
-                  AND NOT EXISTS (SELECT 1 FROM failure f
-                                   WHERE f.judge_id = :judge AND f.generation_id = g.id)"""
+    return f"{_ABOVE} SELECT g.id FROM g WHERE {_NO_SCORE} AND {_NO_FAILURE} AND {_SHOWN}"
 
 
 def _keys(model: int, config: int, selection: int, replicates: int) -> dict[str, int]:

@@ -103,8 +103,27 @@ def test_what_was_requested_and_what_took_effect_are_both_stored(demo: tuple[Pat
         requested, effective = conn.execute(
             "SELECT requested, effective FROM run ORDER BY id DESC LIMIT 1"
         ).fetchone()
-    assert "temperature" in json.loads(requested)
+    assert json.loads(requested)["runtime"]["temperature"] == 0.2
     assert "temperature" not in json.loads(effective)["decoding"]
+
+
+def test_smoke_answers_afresh_and_stays_out_of_the_report(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    before = lam3db(folder, "report", "--format", "csv").stdout
+    shown = lam3db(folder, "smoke", "demo-llava", "--runtime", "runtime-demo").stdout
+    for word in ("loaded in", "tokens/s", "memory", "temperature", "answer"):
+        assert word in shown
+    assert query(folder, "SELECT count(*) AS n FROM run WHERE kind = 'smoke'") == [{"n": 1}]
+    assert lam3db(folder, "report", "--format", "csv").stdout == before
+
+
+def test_two_models_and_a_wrong_third_start_nothing(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    (folder / "gone.yaml").write_text("name: gone\nsource: ./nowhere\n")
+    words = ("generate", "-m", "demo-llava", "-m", "gone.yaml", "-d", "mini_bench")
+    runs = query(folder, "SELECT count(*) AS n FROM run")
+    assert "nowhere" in lam3db(folder, *words, "--set", "seed=99", code=1).stderr
+    assert query(folder, "SELECT count(*) AS n FROM run") == runs
 
 
 def test_every_format_of_the_report_holds_the_same_numbers(demo: tuple[Path, str]) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from lam3db.config import RuntimeConfig
 from lam3db.errors import MediaError, ModelError
+from lam3db.models.answering import _threads
 from lam3db.records import Answer, Failed, Message, TextPart
 
 FAMILIES = ("llava", "idefics2")
@@ -264,3 +265,10 @@ def test_frequencies_are_those_of_the_model(bench: Any, asked: Any) -> None:
             spread = (share * (1 - share) / len(said)) ** 0.5
             assert abs(said.count(word) / len(said) - share) < 4 * spread
     assert checked >= 2
+
+
+def test_torch_has_its_threads_back_after_a_batch() -> None:
+    before = torch.get_num_threads()
+    with _threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
