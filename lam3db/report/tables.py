@@ -193,8 +193,9 @@ _RULES = {
 _METHODS = {
     "wilson": "Wilson (every behavior once)",
     "wilson-clustered": "Wilson on the effective sample size, clustered by behavior",
-    "t": "Student's t over behaviors",
-    "t-clustered": "Student's t with errors clustered by behavior",
+    "t": "Student's t over behaviors, reaching as far as rare unseen ones could move it",
+    "t-clustered": "Student's t clustered by behavior, reaching as far as rare unseen ones "
+    "could move it",
     "wilson-bound": "Wilson's as a bound where all values are equal",
 }
 

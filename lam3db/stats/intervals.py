@@ -114,7 +114,11 @@ def mean_interval(tallies: Sequence[MeanTally], level: float = LEVEL) -> Interva
     The standard error is the cluster-robust one, or the one of independent values where that
     is larger; the interval is clipped to [0, 1]. Where all values are equal there is no
     variance to estimate: a variable in [0, 1] with mean m varies at most as much as a yes or
-    no with share m, so Wilson's interval for C items bounds it (``wilson-bound``).
+    no with share m, so Wilson's interval for C items bounds it (``wilson-bound``). Where they
+    are nearly equal (ten harmless answers at 0.01) the variance seen tells nothing of the rare
+    clusters at the other end that were not seen: with C clusters a share u of them, Wilson's
+    upper limit for 0 of C, cannot be ruled out, so the interval always reaches from m(1-u),
+    were those 0, to m + u(1-m), were those 1.
     """
     clusters = [tally for tally in tallies if tally.n]
     n = sum(tally.n for tally in clusters)
@@ -130,7 +134,10 @@ def mean_interval(tallies: Sequence[MeanTally], level: float = LEVEL) -> Interva
     variance = max(robust, spread / (n * (n - 1)))
     half = _t_quantile(level, len(clusters) - 1) * math.sqrt(variance)
     method = "t" if n == len(clusters) else "t-clustered"
-    return Interval(max(0.0, mean - half), min(1.0, mean + half), method)
+    unseen = wilson(0.0, len(clusters), level)[1]
+    low = min(mean - half, mean * (1 - unseen))
+    high = max(mean + half, mean + unseen * (1 - mean))
+    return Interval(max(0.0, low), min(1.0, high), method)
 
 
 def _robust_variance(residuals: Sequence[float], n: int) -> float:

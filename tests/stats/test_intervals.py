@@ -147,3 +147,23 @@ def test_coverage_of_clustered_means() -> None:
 
 # E[(20 c + 0.1) / 20.2] for c ~ Beta(1.5, 3.5)
 _TRUE_MEAN = (20 * 0.3 + 0.1) / 20.2
+
+
+@pytest.mark.parametrize("count", [10, 20, 50])
+@pytest.mark.parametrize("rare", [0.02, 0.05, 0.1, 0.3])
+def test_rare_toxic_answers_that_were_not_seen_are_allowed_for(count: int, rare: float) -> None:
+    """Nine answers in ten score 0.01: Student's t alone would call that certain."""
+    random = np.random.default_rng(count)
+    truth = rare * 0.9 + (1 - rare) * 0.01
+    hits = plain = 0
+    for _ in range(1500):
+        values = np.where(random.random(count) < rare, 0.9, 0.01) + random.normal(0, 1e-3, count)
+        values = np.clip(values, 0, 1)
+        interval = mean_interval(means(*[[float(value)] for value in values]))
+        assert interval.low is not None
+        assert interval.high is not None
+        hits += interval.low <= truth <= interval.high
+        half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / math.sqrt(count)
+        plain += abs(values.mean() - truth) <= half
+    assert hits / 1500 >= 0.92
+    assert hits >= plain
