@@ -1,4 +1,4 @@
-"""The frozen values that travel between the parts, and the small vocabularies.
+"""The frozen values that travel between the parts.
 
 Nothing here knows a database, a library or a file. What must hold: a value never changes
 after it is made (a change is a new value), and a digest depends on what the docstring of
@@ -13,91 +13,32 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from lam3db import hashing
 from lam3db.redaction import redact
+from lam3db.vocabulary import (
+    FinishReason,
+    IdentityKind,
+    JudgeKind,
+    RunKind,
+    RunStatus,
+    ScoreStatus,
+    Sees,
+    Stage,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
-class Verdict(StrEnum):
-    """The categorical part of a finding."""
-
-    SAFE = "safe"
-    UNSAFE = "unsafe"
-    REFUSED = "refused"
-    NOT_REFUSED = "not_refused"
-
-
-class ScoreStatus(StrEnum):
-    """The judge answered, and this is how; only ``ok`` carries a value or a verdict."""
-
-    OK = "ok"
-    UNPARSED = "unparsed"
-    JUDGE_REFUSED = "judge_refused"
-    ABSTAINED = "abstained"
-
-
-class JudgeKind(StrEnum):
-    """What sort of thing scores."""
-
-    RULE = "rule"
-    CLASSIFIER = "classifier"
-    API = "api"
-    LLM = "llm"
-    HUMAN = "human"
-    ENSEMBLE = "ensemble"
-
-
-class Sees(StrEnum):
-    """What a judge is shown of a generation; part of its identity."""
-
-    RESPONSE = "response"
-    PROMPT = "prompt"
-    BEHAVIOR = "behavior"
-    IMAGE = "image"
-
-
-class IdentityKind(StrEnum):
-    """On what the identity of a model version rests."""
-
-    WEIGHTS = "weights"
-    ENDPOINT = "endpoint"
-    DECLARED = "declared"
-
-
-class RunKind(StrEnum):
-    """What a run did."""
-
-    GENERATE = "generate"
-    JUDGE = "judge"
-    SMOKE = "smoke"
-
-
-class RunStatus(StrEnum):
-    """How a run stands; ``running`` with an old heartbeat means it was killed."""
-
-    RUNNING = "running"
-    FINISHED = "finished"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-class Stage(StrEnum):
-    """Which step an attempt failed in."""
-
-    GENERATE = "generate"
-    JUDGE = "judge"
-
-
-class FinishReason(StrEnum):
-    """Why a model stopped."""
-
-    STOP = "stop"
-    LENGTH = "length"
+__all__ = [
+    "Answer", "Attack", "Behavior", "Dataset", "Failed", "FileEntry", "Finding", "FinishReason",
+    "GenerationConfig", "IdentityKind", "ImagePart", "JudgeIdentity", "JudgeKind",
+    "JudgePolicy", "Media", "Message", "ModelPlan", "ModelVersion", "Request", "RunKind",
+    "RunStatus", "Sample", "ScoreStatus", "Sees", "Stage", "Subject", "TextPart", "Verdict",
+    "images_of", "selection_digest", "text_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,28 +128,28 @@ def generate(store: Store, job: GenerateJob, watch: Watch | None = None) -> Gene
     watch = watch or Silence()
     started = time.monotonic()
     plan = describe(job, watch)
-    session = _open(store, job, plan, provenance(device_facts()))
-    if session.model_name != job.model.name:
+    run = _open(store, job, plan, provenance(device_facts()))
+    if run.model_name != job.model.name:
         watch.note(
-            f"{job.model.name}: the same weights are stored as {session.model_name!r}; "
+            f"{job.model.name}: the same weights are stored as {run.model_name!r}; "
             "its answers are listed under that name"
         )
-    counts, todo = _survey(store, session, job)
+    counts, todo = _survey(store, run, job)
     watch.begin(job.model.name, counts.planned, counts.cached, counts.failed)
     try:
-        with recorded_end(store, session.run_id, counts):
-            status, counts, error = _drain(store, session, job, plan, counts, todo, watch)
-        counts = _link(store, session, job, counts)
+        with recorded_end(store, run.run_id, counts):
+            status, counts, error = _drain(store, run, job, plan, counts, todo, watch)
+        counts = _link(store, run, job, counts)
         with store.write() as conn:
-            writes.finish_run(conn, session.run_id, status, counts)
+            writes.finish_run(conn, run.run_id, status, counts)
     finally:
         watch.end()
     seconds = time.monotonic() - started
-    return GenerateResult(session.model_name, session.run_uid, counts, status, seconds, error)
+    return GenerateResult(run.model_name, run.run_uid, counts, status, seconds, error)
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
+class _Run:
     """The row ids of one run, and the name its model version is stored under."""
 
     run_id: int
@@ -176,7 +176,7 @@ def _members(conn: Any, job: GenerateJob) -> list[tuple[str, int]]:
     return members
 
 
-def _open(store: Store, job: GenerateJob, plan: ModelPlan, seen: Provenance) -> _Session:
+def _open(store: Store, job: GenerateJob, plan: ModelPlan, seen: Provenance) -> _Run:
     """Write the rows a run stands on, in one transaction."""
     with store.write() as conn:
         dataset = reads.find_dataset(conn, job.dataset)
@@ -206,24 +206,22 @@ def _open(store: Store, job: GenerateJob, plan: ModelPlan, seen: Provenance) -> 
         )
         run_id, uid = writes.start_run(conn, run)
         name = lookup.model_name(conn, model_id)
-    return _Session(run_id, uid, name, model_id, config_id, selection)
+    return _Run(run_id, uid, name, model_id, config_id, selection)
 
 
-def _survey(
-    store: Store, session: _Session, job: GenerateJob
-) -> tuple[RunCounts, list[PendingSample]]:
+def _survey(store: Store, run: _Run, job: GenerateJob) -> tuple[RunCounts, list[PendingSample]]:
     """Link what other samples' equal inputs give; return the counts and what is to be done."""
-    keys = (session.model_id, session.config_id, session.selection_id, job.replicates)
+    keys = (run.model_id, run.config_id, run.selection_id, job.replicates)
     with store.write() as conn:
-        pending.link_same_inputs(conn, session.run_id, *keys)
+        pending.link_same_inputs(conn, run.run_id, *keys)
     with store.read() as conn:
         progress = pending.generate_progress(conn, *keys)
         todo = pending.pending_samples(conn, *keys, retry=job.retry)
-        crowded = lookup.other_live_runs(conn, session.run_id, session.model_id, session.config_id)
+        crowded = lookup.other_live_runs(conn, run.run_id, run.model_id, run.config_id)
     unique = {(item.input_digest, item.replicate): item for item in reversed(todo)}
     chosen = list(reversed(unique.values()))
     if crowded and chosen:  # start elsewhere than the others, and meet them on the way
-        turn = int.from_bytes(session.run_uid.encode()[-4:], "big") % len(chosen)
+        turn = int.from_bytes(run.run_uid.encode()[-4:], "big") % len(chosen)
         chosen = chosen[turn:] + chosen[:turn]
     given_up = progress.total - progress.cached - len(todo)
     return RunCounts(progress.total, new=0, cached=progress.cached, failed=given_up), chosen
@@ -231,7 +229,7 @@ def _survey(
 
 def _drain(
     store: Store,
-    session: _Session,
+    run: _Run,
     job: GenerateJob,
     plan: ModelPlan,
     counts: RunCounts,
@@ -248,7 +246,7 @@ def _drain(
         model = plugins.model_kind(job.model.kind).load(plan, root.open)
         try:
             for window in _windows(todo, WINDOW):
-                for new, failed, error in _window(store, session, model, window, counts):
+                for new, failed, error in _window(store, run, model, window, counts):
                     counts = replace(counts, new=counts.new + new, failed=counts.failed + failed)
                     watch.advance(new, failed)
                     if error is not None:
@@ -270,13 +268,13 @@ def _windows(todo: list[PendingSample], size: int) -> Iterator[list[PendingSampl
 
 def _window(
     store: Store,
-    session: _Session,
+    run: _Run,
     model: Model,
     window: list[PendingSample],
     counts: RunCounts,
 ) -> Iterator[tuple[int, int, str | None]]:
     """Answer one window; yield (new, failed, error that ends the run) per batch written."""
-    requests = _requests(store, session, window)
+    requests = _requests(store, run, window)
     if not requests:
         return
     by_tag = {request.tag: window[request.tag] for request in requests}
@@ -287,24 +285,22 @@ def _window(
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is recorded
             failed = Failed.from_exception(error)
             with store.write() as conn:
-                writes.put_failures(conn, session.run_id, Stage.GENERATE, [FailureIn(failed)])
+                writes.put_failures(conn, run.run_id, Stage.GENERATE, [FailureIn(failed)])
             yield 0, 0, f"{failed.error_class}: {failed.message}"
             return
         if batch is None:
             return
-        new, failures = _write(store, session, by_tag, batch, counts)
+        new, failures = _write(store, run, by_tag, batch, counts)
         counts = replace(counts, new=counts.new + new, failed=counts.failed + failures)
         yield new, failures, None
 
 
-def _requests(store: Store, session: _Session, window: list[PendingSample]) -> list[Request]:
+def _requests(store: Store, run: _Run, window: list[PendingSample]) -> list[Request]:
     """Return the requests of a window, less what another process has answered meanwhile."""
     samples = sorted({item.sample_id for item in window})
     replicates = max(item.replicate for item in window) + 1
     with store.read() as conn:
-        there = lookup.stored_answers(
-            conn, session.model_id, session.config_id, samples, replicates
-        )
+        there = lookup.stored_answers(conn, run.model_id, run.config_id, samples, replicates)
         messages = reads.load_messages(conn, samples)
     return [
         Request(tag, messages[item.sample_id], item.input_digest, item.replicate)
@@ -315,7 +311,7 @@ def _requests(store: Store, session: _Session, window: list[PendingSample]) -> l
 
 def _write(
     store: Store,
-    session: _Session,
+    run: _Run,
     by_tag: Mapping[int, PendingSample],
     batch: Sequence[tuple[Request, Answer | Failed]],
     counts: RunCounts,
@@ -332,21 +328,19 @@ def _write(
         if isinstance(outcome, Failed)
     ]
     with store.write() as conn:
-        new = writes.put_generations(
-            conn, session.run_id, session.model_id, session.config_id, answers
-        )
+        new = writes.put_generations(conn, run.run_id, run.model_id, run.config_id, answers)
         if failures:
-            writes.put_failures(conn, session.run_id, Stage.GENERATE, failures)
+            writes.put_failures(conn, run.run_id, Stage.GENERATE, failures)
         now = replace(counts, new=counts.new + new, failed=counts.failed + len(failures))
-        writes.beat(conn, session.run_id, now)
+        writes.beat(conn, run.run_id, now)
     return new, len(failures)
 
 
-def _link(store: Store, session: _Session, job: GenerateJob, counts: RunCounts) -> RunCounts:
+def _link(store: Store, run: _Run, job: GenerateJob, counts: RunCounts) -> RunCounts:
     """Give this run's answers to samples with the same input; recount what is there."""
-    keys = (session.model_id, session.config_id, session.selection_id, job.replicates)
+    keys = (run.model_id, run.config_id, run.selection_id, job.replicates)
     with store.write() as conn:
-        pending.link_same_inputs(conn, session.run_id, *keys)
+        pending.link_same_inputs(conn, run.run_id, *keys)
         progress = pending.generate_progress(conn, *keys)
     return replace(counts, cached=progress.cached - counts.new)
 

@@ -74,13 +74,16 @@ class PendingScore:
     text_digest: bytes
 
 
+# Scalar subqueries, MATERIALIZED and NOT IN below fence PostgreSQL's planner in: it has no
+# statistics of rows just written, and would join a million of them by nested loops.
 _KEY = "g.model_version_id = :model AND g.config_id = :config AND g.variant = 0"
 _UNANSWERED = f"""
 SELECT ss.sample_id, s.input_digest
   FROM selection_sample ss
   JOIN sample s ON s.id = ss.sample_id
-  LEFT JOIN generation g ON {_KEY} AND g.sample_id = ss.sample_id AND g.replicate = :replicate
- WHERE ss.selection_id = :selection AND g.id IS NULL AND s.withheld_id IS NULL
+ WHERE ss.selection_id = :selection AND s.withheld_id IS NULL
+   AND (SELECT 1 FROM generation g WHERE {_KEY} AND g.sample_id = ss.sample_id
+           AND g.replicate = :replicate LIMIT 1) IS NULL
  ORDER BY ss.position
 """
 _TRIED = """
@@ -206,8 +209,6 @@ def generate_progress(
     return GenerateProgress(total, cached, failed, pending)
 
 
-# Scalar subqueries, MATERIALIZED and NOT IN fence PostgreSQL's planner in: it has no statistics
-# of rows just written, and would join a million of them by nested loops.
 _NO_SCORE = """(SELECT 1 FROM score x WHERE x.judge_id = :judge
                     AND x.generation_id = g.id AND x.replicate = 0 LIMIT 1) IS NULL"""
 _NO_FAILURE = """(SELECT 1 FROM failure f WHERE f.judge_id = :judge

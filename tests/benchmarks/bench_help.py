@@ -2,6 +2,9 @@
 
 Run by hand: ``python tests/benchmarks/bench_help.py``. Aim: under 0.25 s, with torch,
 transformers, sqlalchemy and alembic not imported.
+
+On 2026-11-23, two cores, no GPU, Python 3.11: 0.149 s, 16 times a bare interpreter (0.009 s);
+with other work on both cores 0.33 s. None of the heavy libraries imported.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@
 Over 1,000,000 stored generations of 100,000 samples, all of them scored: the time of
 `pending_scores` when nothing is pending (aim: under 0.2 s), with 1,000 new ones, without the
 watermark; and of `pending_samples` over the 100,000 (aim: 20,000 look-ups per second).
+
+On 2026-11-23, two cores, SQLite: nothing pending 0.2 ms; 1,000 pending 9 ms, without the
+watermark 538 ms; `pending_samples` over 1,000,000 answered keys 69 ms, 1.1 M look-ups/s.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ One sample is a generation, a finding and a score (a null model and a null judge
 tracker's own cost). Both sides write batches of 256 in one transaction each, with the same
 PRAGMAs, tables and indices. The plain side is given its digests ready-made; lam3db escapes,
 hashes, sorts, asks for ids and counts. PostgreSQL is measured too where there is a server.
+
+On 2026-11-23, two cores: plain sqlite3 55,400 samples/s, lam3db 29,500 (0.53 of it; aim: half);
+on PostgreSQL 4,200.
 """
 
 from __future__ import annotations
