@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lam3db.pipeline.judge import JudgeJob, JudgeResult
+    from lam3db.records import ScoreStatus
     from lam3db.store.engine import Store
 
 app = typer.Typer(help="Score stored answers; list and show judges.", invoke_without_command=True)
@@ -155,7 +156,7 @@ def leave(results: Sequence[JudgeResult]) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _statuses(names: list[str] | None) -> tuple:  # type: ignore[type-arg]
+def _statuses(names: list[str] | None) -> tuple[ScoreStatus, ...]:
     from lam3db.errors import ConfigError, did_you_mean
     from lam3db.records import ScoreStatus
 

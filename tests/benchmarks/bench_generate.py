@@ -5,9 +5,9 @@ Run by hand: ``python tests/benchmarks/bench_generate.py [SAMPLES [THREADS]]``. 
 at a time for answers of equal length; for answers of varying length faster than
 ``model.generate`` on fixed batches of the same size (rows that have ended are not decoded on).
 
-Measured 2026-11-23, 2 cores, no GPU, one thread, other work running beside it: equal lengths
-40 against 192 tokens/s, 4.8x; varying lengths 119 against 229 tokens/s, 1.9x. (With two threads
-and no free core both sides crawl, at 3.2x.)
+Measured 2026-11-23, 2 cores, no GPU, one thread, other work beside it: equal lengths 26
+against 135 tokens/s, 5.1x; varying lengths 91 against 257 tokens/s, 2.8x. (On a fuller
+machine: 4.8x and 1.9x; with two threads and no free core both sides crawl, at 3.2x.)
 """
 
 from __future__ import annotations
