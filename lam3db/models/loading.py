@@ -9,6 +9,7 @@ default dtype and device as they were.
 from __future__ import annotations
 
 import contextlib
+import logging as standard_logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,8 @@ def _quiet() -> Iterator[None]:
     bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    # its one remark is on a faster kernel that could be fetched; it comes later than the loading
+    standard_logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(standard_logging.ERROR)
     try:
         yield
     finally:
