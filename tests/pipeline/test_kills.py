@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     ]
     (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "runtime.yaml").write_text("seed: 1\nprecision: fp32\n")
-    for speed, delay in (("fast", 0), ("slow", 60)):  # one identity: a delay changes no answer
+    for speed, delay in (("fast", 0), ("slow", 150)):  # one identity: a delay changes no answer
         (tmp_path / f"{speed}.yaml").write_text(
             f"name: 'null'\nkind: 'null'\nsource: 'null?delay_ms={delay}'\n"
         )
