@@ -198,11 +198,7 @@ def _open(store: Store, job: GenerateJob, plan: ModelPlan, seen: Provenance) -> 
             requested={**job.requested, **plan.requested},
             effective=dict(plan.config.value),
             options=dict(plan.options),
-            command=seen.command,
-            host=seen.host,
-            username=seen.username,
-            code_commit=seen.code_commit,
-            code_dirty=seen.code_dirty,
+            **seen.columns(),
         )
         run_id, uid = writes.start_run(conn, run)
         name = lookup.model_name(conn, model_id)

@@ -165,11 +165,7 @@ def _open(store: Store, job: JudgeJob, identity: JudgeIdentity, judge_id: int) -
             requested={"judge": job.judge.name, "settings": dict(job.judge.settings), **scope},
             effective=dict(identity.spec),
             options={},
-            command=seen.command,
-            host=seen.host,
-            username=seen.username,
-            code_commit=seen.code_commit,
-            code_dirty=seen.code_dirty,
+            **seen.columns(),
         )
         return writes.start_run(conn, run)
 

@@ -37,6 +37,16 @@ class Provenance:
     code_dirty: bool | None
     environment: dict[str, Any]
 
+    def columns(self) -> dict[str, Any]:
+        """Return what a run's row records of it, but for the environment's id."""
+        return {
+            "command": self.command,
+            "host": self.host,
+            "username": self.username,
+            "code_commit": self.code_commit,
+            "code_dirty": self.code_dirty,
+        }
+
 
 def provenance(device: dict[str, Any] | None = None) -> Provenance:
     """Look around; ``device`` holds what the model stack knows of GPU and driver."""

@@ -141,11 +141,7 @@ def _open(
             requested=dict(plan.requested),
             effective=dict(plan.config.value),
             options=dict(plan.options),
-            command=seen.command,
-            host=seen.host,
-            username=seen.username,
-            code_commit=seen.code_commit,
-            code_dirty=seen.code_dirty,
+            **seen.columns(),
         )
         run_id, uid = writes.start_run(conn, run)
     return run_id, uid, (model_id, config_id, sample_id)
