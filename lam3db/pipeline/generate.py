@@ -137,7 +137,7 @@ def generate(store: Store, job: GenerateJob, watch: Watch | None = None) -> Gene
     counts, todo = _survey(store, run, job)
     watch.begin(job.model.name, counts.planned, counts.cached, counts.failed)
     try:
-        with recorded_end(store, run.run_id, counts):
+        with recorded_end(store, run.run_id):
             status, counts, error = _drain(store, run, job, plan, counts, todo, watch)
         counts = _link(store, run, job, counts)
         with store.write() as conn:
@@ -237,6 +237,8 @@ def _drain(
     if not todo:
         return status, counts, None
     root = MediaRoot(store.media_root)
+    with store.write() as conn:
+        writes.beat(conn, run.run_id, counts)
     watch.note(f"{job.model.name}: loading")
     with Interruption() as interruption:
         model = plugins.model_kind(job.model.kind).load(plan, root.open)

@@ -93,7 +93,7 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id))
     watch.begin(job.judge.name, len(todo), 0, 0)
     try:
-        with recorded_end(store, work.run_id, counts):
+        with recorded_end(store, work.run_id):
             status, counts, error = _drain(work, todo, counts, watch)
         with store.write() as conn:
             pending.advance_watermark(conn, judge_id)
@@ -174,6 +174,8 @@ def _drain(
     work: _Work, todo: list[PendingScore], counts: RunCounts, watch: Watch
 ) -> tuple[RunStatus, RunCounts, str | None]:
     """Judge everything; return how it ended."""
+    with work.store.write() as conn:
+        writes.beat(conn, work.run_id, counts)
     with Interruption() as interruption:
         for start in range(0, len(todo), WINDOW):
             ids = [item.generation_id for item in todo[start : start + WINDOW]]

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from lam3db.hashing import unescape
 from lam3db.records import RunKind, RunStatus
 from lam3db.store import tables as t
+from lam3db.store.put_runs import RunCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,6 +93,13 @@ def known_findings(conn: Connection, judge: int, subjects: Iterable[bytes]) -> s
         )
         found.update(bytes(digest) for (digest,) in rows)
     return found
+
+
+def run_counts(conn: Connection, run: int) -> RunCounts:
+    """Return a run's counts as its last batch wrote them."""
+    c = t.run.c
+    counts = select(c.planned_count, c.new_count, c.cached_count, c.failed_count)
+    return RunCounts(*conn.execute(counts.where(c.id == run)).one())
 
 
 def other_live_runs(conn: Connection, run: int, model_version: int, config: int) -> int:

@@ -150,6 +150,25 @@ def test_ctrl_c_finishes_the_batch_and_the_next_run_goes_on(
     assert (rest.counts.cached, rest.counts.new) == (16, 24)
 
 
+def test_a_run_that_breaks_off_keeps_the_counts_of_its_last_batch(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = NullModel.answer
+
+    def killed(self: NullModel, requests: list[Request]) -> object:
+        for number, batch in enumerate(answer(self, requests)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(NullModel, "answer", killed)
+    with pytest.raises(KeyboardInterrupt):
+        generate(store, job())
+    with store.read() as conn:
+        row = conn.execute(select(t.run.c.status, t.run.c.planned_count, t.run.c.new_count)).one()
+    assert tuple(row) == ("interrupted", 40, 16)
+
+
 def test_an_unknown_where_names_the_fields(store: Store) -> None:
     with pytest.raises(ConfigError):
         generate(store, job(where={"colour": "red"}))
