@@ -128,12 +128,15 @@ def summary(result: JudgeResult) -> str:
     """Return one line on one judge's scores."""
     counts = result.counts
     name = f"{result.judge} [{result.digest[:8]}]"
+    given_up = (
+        f", {result.given_up} failed for good (--retry asks again)" if result.given_up else ""
+    )
     if not counts.planned:
-        return f"{name}: nothing pending"
+        return f"{name}: nothing pending{given_up}"
     linked = f", {counts.cached} by findings already stored" if counts.cached else ""
     failed = f", {counts.failed} failed" if counts.failed else ""
     line = (
-        f"{name}: {counts.planned} pending, {counts.new} scored{linked}{failed}, "
+        f"{name}: {counts.planned} pending, {counts.new} scored{linked}{failed}{given_up}, "
         f"{result.seconds:.1f} s"
     )
     return f"{line}\n  stopped: {result.error}" if result.error else line

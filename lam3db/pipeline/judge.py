@@ -63,7 +63,10 @@ class JudgeJob:
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """What became of it. ``counts.cached`` were scored by a finding already stored."""
+    """What became of it. ``counts.cached`` were scored by a finding already stored.
+
+    ``given_up`` answers in scope have failed for good or three times and were not tried again.
+    """
 
     judge: str
     digest: str
@@ -72,6 +75,7 @@ class JudgeResult:
     status: RunStatus
     seconds: float
     error: str | None = None
+    given_up: int = 0
 
 
 def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> JudgeResult:
@@ -84,12 +88,13 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     watch = watch or Silence()
     started = time.monotonic()
     identity = plugins.judge_maker(job.judge.kind).describe(job.judge, watch.hashing)
-    judge_id, todo = _survey(store, job, identity)
+    judge_id, todo, given_up = _survey(store, job, identity)
     counts = RunCounts(planned=len(todo), new=0, cached=0, failed=0)
     digest = identity.digest.hex()
     if not todo:
         seconds = time.monotonic() - started
-        return JudgeResult(job.judge.name, digest, None, counts, RunStatus.FINISHED, seconds)
+        status = RunStatus.FAILED if given_up else RunStatus.FINISHED
+        return JudgeResult(job.judge.name, digest, None, counts, status, seconds, given_up=given_up)
     work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id))
     watch.begin(job.judge.name, len(todo), 0, 0)
     try:
@@ -102,7 +107,9 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
         work.close()
         watch.end()
     seconds = time.monotonic() - started
-    return JudgeResult(job.judge.name, digest, work.run_uid, counts, status, seconds, error)
+    return JudgeResult(
+        job.judge.name, digest, work.run_uid, counts, status, seconds, error, given_up
+    )
 
 
 @dataclass(slots=True)
@@ -131,8 +138,10 @@ class _Work:
             self._judge.close()
 
 
-def _survey(store: Store, job: JudgeJob, identity: JudgeIdentity) -> tuple[int, list[PendingScore]]:
-    """Write the judge's rows where they are new; return its id and what is to be judged."""
+def _survey(
+    store: Store, job: JudgeJob, identity: JudgeIdentity
+) -> tuple[int, list[PendingScore], int]:
+    """Write the judge's rows where they are new; return its id, what is to be judged, given up."""
     with store.write() as conn:
         judge_id = writes.put_judge(conn, identity)
         if job.judge.policy is not None:
@@ -140,8 +149,13 @@ def _survey(store: Store, job: JudgeJob, identity: JudgeIdentity) -> tuple[int, 
             writes.put_policy(conn, judge_id, policy, author="config")
     with store.read() as conn:
         if job.retry_status:
-            return judge_id, pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
-        return judge_id, pending.pending_scores(conn, judge_id, job.scope, retry=job.retry)
+            asked = pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
+            return judge_id, asked, 0
+        unscored = pending.pending_scores(conn, judge_id, job.scope, retry=True)
+        if job.retry:
+            return judge_id, unscored, 0
+        todo = pending.pending_scores(conn, judge_id, job.scope)
+    return judge_id, todo, len(unscored) - len(todo)
 
 
 def _open(store: Store, job: JudgeJob, identity: JudgeIdentity, judge_id: int) -> tuple[int, str]:

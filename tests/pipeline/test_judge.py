@@ -93,6 +93,10 @@ def test_a_failing_judge_leaves_failures_and_never_scores(store: Store) -> None:
     assert count(store, t.failure) == result.counts.failed
     again = judge_pending(store, judging(fail=3))
     assert again.counts.planned == result.counts.failed, "failed ones stay pending"
+    judge_pending(store, judging(fail=3))
+    last = judge_pending(store, judging(fail=3))
+    assert (last.counts.planned, last.given_up) == (0, result.counts.failed)
+    assert last.status is RunStatus.FAILED, "what was given up must not read as all is well"
 
 
 def test_a_judge_that_raises_loses_nothing(store: Store) -> None:
