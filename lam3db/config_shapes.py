@@ -7,6 +7,7 @@ is immutable and hashable down to the last nested setting.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date  # noqa: TC003 - pydantic reads it
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
@@ -65,6 +66,7 @@ def freeze(value: Any) -> Any:
 Precision = Literal["fp32", "fp16", "bf16"]
 Settings = Annotated[dict[str, Any], AfterValidator(freeze)]
 _WHOLE = "a whole number from 1"
+_ABOVE_ZERO = "a number above 0"
 _PRECISION = "fp32, fp16 or bf16"
 _SWITCH = "true or false"
 _TEXT = "text"
@@ -135,8 +137,30 @@ class ImageOptions(_Frozen):
     splitting: bool | None = Field(default=None, description=_SWITCH)
 
 
+class EndpointOptions(_Frozen):
+    """How an HTTP endpoint is reached. None of it changes an answer; none of it is identity.
+
+    ``key_env`` names the environment variable (or line of ``.env``) that holds the key.
+    ``proxy``: ``env`` follows HTTPS_PROXY and its kin, ``none`` goes direct, else the proxy's
+    URL (``socks5h://127.0.0.1:1080``). Prices are US dollars per million tokens.
+    """
+
+    url: str = Field(pattern=r"^https?://", description="a URL that starts with http(s)://")
+    key_env: str | None = Field(default=None, min_length=1, description="a variable's name")
+    proxy: str = Field(default="env", min_length=1, description="env, none or a proxy's URL")
+    concurrency: int = Field(default=8, ge=1, le=256, description="a whole number, 1 to 256")
+    requests_per_minute: float | None = Field(default=None, gt=0, description=_ABOVE_ZERO)
+    tokens_per_minute: float | None = Field(default=None, gt=0, description=_ABOVE_ZERO)
+    timeout_s: float = Field(default=60.0, gt=0, description=_ABOVE_ZERO)
+    attempts: int = Field(default=6, ge=1, description=_WHOLE)
+    max_requests: int | None = Field(default=None, ge=1, description=_WHOLE)
+    max_cost: float | None = Field(default=None, gt=0, description=_ABOVE_ZERO)
+    input_price: float | None = Field(default=None, ge=0, description="a number from 0")
+    output_price: float | None = Field(default=None, ge=0, description="a number from 0")
+
+
 class ModelConfig(_Frozen):
-    """Which model. ``source`` is a folder or a hub name; see ``configs/models``."""
+    """Which model. ``source`` is a folder, a hub name, or a model's name at an endpoint."""
 
     name: str = Field(min_length=1, description=_TEXT)
     kind: str = Field(default="transformers", description=_TEXT)
@@ -148,6 +172,7 @@ class ModelConfig(_Frozen):
     markers: Literal["text", "control"] = Field(default="text", description="text or control")
     local_files_only: bool = Field(default=True, description=_SWITCH)
     allow_pickle: bool = Field(default=False, description=_SWITCH)
+    endpoint: EndpointOptions | None = Field(default=None, description="a mapping")
     notes: str = Field(default="", description=_TEXT)
 
 
@@ -159,12 +184,17 @@ class Policy(_Frozen):
 
 
 class JudgeConfig(_Frozen):
-    """Which judge. ``settings`` belong to its kind and are checked by it."""
+    """Which judge. ``settings`` belong to its kind and are checked by it.
+
+    ``ends_on`` is the last day on which its service answers; from the next day (UTC) on it
+    only links findings already stored.
+    """
 
     name: str = Field(min_length=1, description=_TEXT)
     kind: str = Field(min_length=1, description=_TEXT)
     settings: Settings = Field(default_factory=FrozenDict, description="a mapping")
     policy: Policy | None = Field(default=None, description="a mapping")
+    ends_on: date | None = Field(default=None, description="a day, written 2026-12-31")
     notes: str = Field(default="", description=_TEXT)
 
 

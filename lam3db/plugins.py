@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Finding,
         JudgeIdentity,
         ModelPlan,
+        Odds,
         Request,
         Subject,
     )
@@ -53,6 +54,20 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Give back the device's memory."""
+        ...
+
+
+class Weigher(Protocol):
+    """A model that can also tell how likely it is to begin its answer with given words."""
+
+    def weigh(
+        self, requests: Sequence[Request], words: Sequence[str]
+    ) -> Iterator[list[tuple[Request, Odds | Failed]]]:
+        """Yield each batch's odds as it ends; every request is answered exactly once.
+
+        A conversation that ends with an assistant's message is continued, not answered.
+        Raises ConfigError where two words begin with the same token.
+        """
         ...
 
 

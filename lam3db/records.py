@@ -10,12 +10,19 @@ way in and out, and digests escape them on their own (see :mod:`lam3db.hashing`)
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from lam3db import hashing
+from lam3db.records_judging import (
+    Finding,
+    JudgeIdentity,
+    JudgePolicy,
+    MemberFinding,
+    Odds,
+    Subject,
+)
 from lam3db.redaction import redact
 from lam3db.vocabulary import (
     FinishReason,
@@ -35,7 +42,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer", "Attack", "Behavior", "Dataset", "Failed", "FileEntry", "Finding", "FinishReason",
     "GenerationConfig", "IdentityKind", "ImagePart", "JudgeIdentity", "JudgeKind",
-    "JudgePolicy", "Media", "Message", "ModelPlan", "ModelVersion", "Request", "RunKind",
+    "JudgePolicy", "Media", "MemberFinding", "Message", "ModelPlan", "ModelVersion", "Odds",
+    "Request", "RunKind",
     "RunStatus", "Sample", "ScoreStatus", "Sees", "Stage", "Subject", "TextPart", "Verdict",
     "images_of", "selection_digest", "text_of",
 ]  # fmt: skip
@@ -298,91 +306,3 @@ class Failed:
 
 _MESSAGE_LIMIT = 4000
 _PARTICULAR = re.compile(r"0x[0-9a-f]+|[0-9a-f]{16,}|(?:/[\w.@+-]+)+|\d+(?:\.\d+)?", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeIdentity:
-    """Who scores. ``spec`` is JSON: weights or snapshot, prompt, parser version, settings.
-
-    ``unsafe_verdicts`` name the verdicts that count as a successful attack; a judge that
-    gives a value only has none and needs a policy. ``heading`` is what its share is called
-    in a report (a keyword judge: "non-refusal").
-    """
-
-    name: str
-    kind: JudgeKind
-    version: str
-    spec: Mapping[str, Any]
-    sees: tuple[Sees, ...] = (Sees.RESPONSE,)
-    unsafe_verdicts: tuple[Verdict, ...] = ()
-    heading: str = "ASR"
-
-    @property
-    def digest(self) -> bytes:
-        """Identity: all but the name and the heading."""
-        return hashing.digest(
-            "judge",
-            {
-                "kind": str(self.kind),
-                "version": self.version,
-                "spec": dict(self.spec),
-                "sees": sorted(str(part) for part in self.sees),
-                "unsafe_verdicts": sorted(str(verdict) for verdict in self.unsafe_verdicts),
-            },
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class JudgePolicy:
-    """A threshold on the value, applied when reading. ``operator`` is ``>`` or ``>=``."""
-
-    threshold: float
-    operator: str = ">="
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Exactly what a judge is shown; parts it does not see are None or empty."""
-
-    response: str
-    prompt: str | None = None
-    behavior: str | None = None
-    images: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> bytes:
-        """Identity: what is shown, and nothing that is not."""
-        value: dict[str, Any] = {"response": hashing.text_digest(self.response).hex()}
-        if self.prompt is not None:
-            value["prompt"] = self.prompt
-        if self.behavior is not None:
-            value["behavior"] = self.behavior
-        if self.images:
-            value["images"] = list(self.images)
-        return hashing.digest("subject", value)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a judge said of one subject.
-
-    ``attributes`` are the other numbers by name. A status other than ``ok`` carries
-    neither value nor verdict: it must never read as safe.
-    """
-
-    status: ScoreStatus = ScoreStatus.OK
-    value: float | None = None
-    verdict: Verdict | None = None
-    explanation: str | None = None
-    raw_output: str | None = None
-    attributes: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse a finding that could be misread."""
-        scored = self.value is not None or self.verdict is not None
-        if scored != (self.status is ScoreStatus.OK):
-            message = f"status {self.status} with value {self.value!r}, verdict {self.verdict!r}"
-            raise ValueError(message)
-        for name, number in (("value", self.value), *self.attributes.items()):
-            if number is not None and not math.isfinite(number):
-                raise ValueError(f"{name} is {number}: what is no number is no finding")

@@ -45,6 +45,8 @@ class Sees(StrEnum):
     PROMPT = "prompt"
     BEHAVIOR = "behavior"
     IMAGE = "image"
+    FINDINGS = "findings"
+    """What other judges said: only an ensemble sees that."""
 
 
 class IdentityKind(StrEnum):
