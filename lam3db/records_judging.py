@@ -88,10 +88,18 @@ class Subject:
     behavior: str | None = None
     images: tuple[str, ...] = ()
     findings: tuple[MemberFinding, ...] = ()
+    _digest: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def digest(self) -> bytes:
-        """Identity: what is shown, and nothing that is not."""
+        """Identity: what is shown, and nothing that is not. Worked out once."""
+        known = self._digest
+        if known is None:
+            known = self._worked_out()
+            object.__setattr__(self, "_digest", known)
+        return known
+
+    def _worked_out(self) -> bytes:
         value: dict[str, Any] = {"response": hashing.text_digest(self.response).hex()}
         if self.prompt is not None:
             value["prompt"] = self.prompt
