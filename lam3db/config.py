@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from lam3db import config_spellings as spellings
 from lam3db.config_files import Document, Faults, expand_path, raise_faults, read_document
 from lam3db.config_shapes import (
+    About,
+    EndpointOptions,
     ImageOptions,
     JudgeConfig,
     ModelConfig,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from lam3db.config_files import Place
 
 __all__ = [
+    "About",
+    "EndpointOptions",
     "ImageOptions",
     "JudgeConfig",
     "Kind",

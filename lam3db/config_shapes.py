@@ -183,6 +183,16 @@ class Policy(_Frozen):
     operator: Literal[">", ">="] = Field(default=">=", description="'>' or '>='")
 
 
+class About(_Frozen):
+    """What to know of a judge before choosing it, in plain words; nothing is computed from it."""
+
+    sees: str = Field(default="", description=_TEXT)
+    gives: str = Field(default="", description=_TEXT)
+    costs: str = Field(default="", description=_TEXT)
+    licence: str = Field(default="", description=_TEXT)
+    weakness: str = Field(default="", description=_TEXT)
+
+
 class JudgeConfig(_Frozen):
     """Which judge. ``settings`` belong to its kind and are checked by it.
 
@@ -195,6 +205,7 @@ class JudgeConfig(_Frozen):
     settings: Settings = Field(default_factory=FrozenDict, description="a mapping")
     policy: Policy | None = Field(default=None, description="a mapping")
     ends_on: date | None = Field(default=None, description="a day, written 2026-12-31")
+    about: About = Field(default=About(), description="a mapping")
     notes: str = Field(default="", description=_TEXT)
 
 

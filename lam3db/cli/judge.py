@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -86,6 +86,23 @@ def list_judges(
     ]
     columns = ("judge", "kind", "version", "digest", "sees", "threshold", "scores", "failures")
     print_rows([[row.get(name) for name in columns] for row in rows], columns, output)
+
+
+@app.command("catalog")
+def show_catalog(
+    output: Annotated[
+        Literal["table", "csv", "json", "markdown"],
+        typer.Option("--format", help="table, csv, json or markdown."),
+    ] = "table",
+) -> None:
+    """List the judges to choose from: what each sees, gives, costs, its licence and flaw."""
+    from lam3db.cli.console import print_rows
+    from lam3db.pipeline.catalog import COLUMNS, catalog, markdown
+
+    if output == "markdown":
+        typer.echo(markdown(), nl=False)
+    else:
+        print_rows(catalog(), COLUMNS, output)
 
 
 @app.command("show")
