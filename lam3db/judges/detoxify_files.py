@@ -22,7 +22,7 @@ from pydantic import Field
 
 from lam3db.errors import JudgeError, MissingDependencyError
 from lam3db.filehash import remembered_sha256
-from lam3db.judges.settings import JudgeSettings
+from lam3db.judges.window_settings import WindowSettings
 from lam3db.resources import find_path
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lam3db.config import JudgeConfig
     from lam3db.plugins import Tick
 
-_WHOLE = "a whole number from 1"
 _RELEASES = "https://github.com/unitaryai/detoxify/releases/download"
 _SUFFIX = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 _SHORT = 8
@@ -85,21 +84,15 @@ PUBLISHED: Mapping[str, Published] = {
 }
 
 
-class DetoxifySettings(JudgeSettings):
-    """What a Detoxify judge can be told; ``device`` and ``token_budget`` change no score."""
+class DetoxifySettings(WindowSettings):
+    """What a Detoxify judge can be told."""
 
     variant: Literal["original", "unbiased", "multilingual", "original-small", "unbiased-small"] = (
         Field(default="original", description=" or ".join(PUBLISHED))
     )
     checkpoint: str | None = Field(default=None, min_length=1, description="a path")
     config_path: str | None = Field(default=None, min_length=1, description="a path")
-    window: int | None = Field(default=None, ge=8, description="a whole number from 8")
-    overlap: int = Field(default=64, ge=0, description="a whole number from 0")
     bf16: bool = Field(default=False, description="true or false")
-    device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:0"
-    )
-    token_budget: int | None = Field(default=None, ge=1, description=_WHOLE)
 
 
 @dataclass(frozen=True, slots=True)

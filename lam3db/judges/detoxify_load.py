@@ -14,16 +14,15 @@ from __future__ import annotations
 import io
 import json
 import pickle
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import JudgeError, MissingDependencyError
 from lam3db.judges.detoxify_files import NEEDS_LOCAL
+from lam3db.judges.loaded import LoadedClassifier, device_error, longest_window, quiet
 from lam3db.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from lam3db.judges.detoxify_files import DetoxifyFiles
@@ -31,21 +30,10 @@ if TYPE_CHECKING:
 _ARGUMENTS = {"num_classes", "model_type", "model_name", "tokenizer_name"}
 _RECOMPUTED = (".position_ids", ".token_type_ids")
 """Constants that older releases of transformers wrote into checkpoints."""
-_NO_LIMIT = 10**6
 _SHOWN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedDetoxify:
-    """A model ready to score. ``names`` are its outputs in order; ``limit`` counts tokens."""
-
-    model: Any
-    tokenizer: Any
-    names: tuple[str, ...]
-    limit: int
-
-
-def load_detoxify(files: DetoxifyFiles, device: str) -> LoadedDetoxify:
+def load_detoxify(files: DetoxifyFiles, device: str) -> LoadedClassifier:
     """Load and verify a checkpoint; ``device`` is one of torch's names.
 
     Raises:
@@ -64,7 +52,7 @@ def load_detoxify(files: DetoxifyFiles, device: str) -> LoadedDetoxify:
     torch.save(_pointed_at(loaded, files.folder), buffer)
     buffer.seek(0)
     try:
-        with _quiet():
+        with quiet():
             package = Detoxify(checkpoint=buffer, device="cpu")
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         message = f"{files.checkpoint} does not fit {files.folder}: {redact(str(error))}"
@@ -72,12 +60,12 @@ def load_detoxify(files: DetoxifyFiles, device: str) -> LoadedDetoxify:
     _verify(package.model.state_dict(), loaded["state_dict"], files)
     names = _names(package, files)
     tokenizer = package.tokenizer
-    limit = _limit(package.model.config, tokenizer, files)
+    limit = longest_window(package.model, tokenizer, files.folder)
     try:
         model = package.model.float().eval().to(device)
     except (RuntimeError, AssertionError) as error:
-        raise JudgeError(f"device {device}: {redact(str(error).partition(chr(10))[0])}") from error
-    return LoadedDetoxify(model, tokenizer, names, limit)
+        raise device_error(device, error) from error
+    return LoadedClassifier(model, tokenizer, names, limit)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -195,35 +183,3 @@ def _names(package: Any, files: DetoxifyFiles) -> tuple[str, ...]:
             "for each, `toxicity` among them"
         )
     return names
-
-
-def _limit(config: Any, tokenizer: Any, files: DetoxifyFiles) -> int:
-    """Return the most tokens a window can have, special ones included."""
-    positions = getattr(config, "max_position_embeddings", _NO_LIMIT)
-    if "roberta" in config.model_type:  # its positions begin behind the padding token's number
-        positions -= config.pad_token_id + 1
-    limit: int = min(positions, tokenizer.model_max_length)
-    if limit >= _NO_LIMIT:
-        raise JudgeError(f"{files.folder}: neither config nor tokenizer tells the longest text")
-    if len(tokenizer) > config.vocab_size or tokenizer.pad_token_id is None:
-        raise JudgeError(
-            f"{files.folder}: the tokenizer ({len(tokenizer)} tokens, padding "
-            f"{tokenizer.pad_token!r}) does not belong to a model of {config.vocab_size} tokens"
-        )
-    return limit
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from printing its own bars and reports while it loads."""
-    from transformers.utils import logging
-
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
