@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from lam3db.errors import JudgeError, MissingDependencyError
-from lam3db.filehash import remembered_sha256
 from lam3db.judges.window_settings import WindowSettings
 from lam3db.resources import find_path
+from lam3db.weightfiles import told_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -242,16 +242,8 @@ def _hashed(path: Path, tick: Tick, faults: list[str]) -> str:
 
 
 def _sha256(path: Path, tick: Tick, faults: list[str]) -> str:
-    done = 0
-
-    def told(count: int) -> None:
-        nonlocal done
-        done += count
-        tick(path.name, done, total)
-
     try:
-        total = path.stat().st_size
-        return remembered_sha256(path, told)
+        return told_sha256(path, tick)
     except OSError as error:
         faults.append(f"{path} cannot be read: {error.strerror or error}")
         return ""
