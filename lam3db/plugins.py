@@ -121,6 +121,7 @@ MODEL_KINDS = {
 }
 JUDGE_KINDS = {
     "null": "lam3db.judges.null:MAKER",
+    "classifier": "lam3db.judges.classifier:MAKER",
     "detoxify": "lam3db.judges.detoxify:MAKER",
     "refusal": "lam3db.judges.refusal:MAKER",
 }

@@ -23,12 +23,16 @@ _NO_LIMIT = 10**6
 
 @dataclass(frozen=True, slots=True)
 class LoadedClassifier:
-    """A model ready to score. ``names`` are its outputs in order; ``limit`` counts tokens."""
+    """A model ready to score. ``names`` are its outputs in order; ``limit`` counts tokens.
+
+    ``packed`` weights (int8) cannot be moved to another device.
+    """
 
     model: Any
     tokenizer: Any
     names: tuple[str, ...]
     limit: int
+    packed: bool = False
 
 
 def chosen_device(setting: str) -> str:

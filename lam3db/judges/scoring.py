@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lam3db.judges.blank import BLANK, is_blank
-from lam3db.judges.windows import Queue, Window, Windower
+from lam3db.judges.windows import Queue, Text, Window, Windower
 from lam3db.records import Failed, Finding, ScoreStatus, Subject
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Scores = tuple[float, ...]
 """One number per output of the model, in its order."""
+_NO_PROMPT = Failed("PromptMissingError", "the judge reads the prompt too, and there is none")
 _UNREADABLE = Finding(ScoreStatus.ABSTAINED, explanation="the tokenizer leaves nothing of the text")
 
 
@@ -60,13 +61,15 @@ class _Tally:
 class WindowJudge(ABC):
     """A loaded classifier at work. ``budget`` is the tokens of a batch, padding included.
 
-    With ``bf16`` the arithmetic is done in bfloat16 where torch holds that to be safe.
+    With ``bf16`` the arithmetic is done in bfloat16 where torch holds that to be safe; with
+    ``pairs`` the model reads the prompt beside the response.
     """
 
     loaded: LoadedClassifier
     windower: Windower
     budget: int
     bf16: bool = False
+    pairs: bool = False
 
     @abstractmethod
     def activate(self, logits: Any) -> Any:
@@ -80,13 +83,18 @@ class WindowJudge(ABC):
         self, subjects: Sequence[Subject]
     ) -> Iterator[list[tuple[Subject, Finding | Failed]]]:
         """Yield outcomes as they are known: blank answers first, then long texts to short."""
-        groups: dict[str, list[Subject]] = {}
+        groups: dict[Text, list[Subject]] = {}
+        blank, lost = list[Subject](), list[Subject]()
         for subject in subjects:
-            groups.setdefault(subject.response, []).append(subject)
-        blank = [text for text in groups if is_blank(text)]
-        if blank:
-            yield [(subject, BLANK) for text in blank for subject in groups[text]]
-        texts = [text for text in groups if not is_blank(text)]
+            if is_blank(subject.response):
+                blank.append(subject)
+            elif self.pairs and subject.prompt is None:
+                lost.append(subject)
+            else:
+                groups.setdefault(self._text(subject), []).append(subject)
+        if blank or lost:
+            yield [(one, BLANK) for one in blank] + [(one, _NO_PROMPT) for one in lost]
+        texts = list(groups)
         for known in self._judge_texts(texts):
             yield [
                 (subject, outcome)
@@ -94,14 +102,22 @@ class WindowJudge(ABC):
                 for subject in groups[texts[index]]
             ]
 
+    def _text(self, subject: Subject) -> Text:
+        return (subject.prompt or "", subject.response) if self.pairs else subject.response
+
     def close(self) -> None:
         """Give back the memory."""
+        if self.loaded.model is None:
+            return
         on_gpu = self.loaded.model.device.type == "cuda"
-        self.loaded.model.to("meta")
+        if self.loaded.packed:
+            self.loaded = replace(self.loaded, model=None)
+        else:
+            self.loaded.model.to("meta")
         if on_gpu:
             _empty_cache()
 
-    def _judge_texts(self, texts: Sequence[str]) -> Iterator[dict[int, Finding | Failed]]:
+    def _judge_texts(self, texts: Sequence[Text]) -> Iterator[dict[int, Finding | Failed]]:
         """Yield the outcomes of distinct texts by index, batch by batch."""
         windows, failed = self.windower.cut(texts)
         counts: dict[int, int] = {}
@@ -146,17 +162,19 @@ class WindowJudge(ABC):
         device = self.loaded.model.device
         shape = len(batch), max(len(window.tokens) for window in batch)
         tokens = torch.full(shape, self.loaded.tokenizer.pad_token_id)
-        mask = torch.zeros(shape, dtype=torch.long)
+        mask, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
         for row, window in enumerate(batch):
             tokens[row, : len(window.tokens)] = torch.tensor(window.tokens)
+            types[row, : len(window.types)] = torch.tensor(window.types, dtype=torch.long)
             mask[row, : len(window.tokens)] = 1
+        given = {"input_ids": tokens.to(device), "attention_mask": mask.to(device)}
+        if batch[0].types:
+            given["token_type_ids"] = types.to(device)
         with (
             torch.inference_mode(),
             torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16),
         ):
-            logits = self.loaded.model(
-                input_ids=tokens.to(device), attention_mask=mask.to(device)
-            ).logits
+            logits = self.loaded.model(**given).logits
         logits = logits.float().cpu()[:, : len(self.loaded.names)]
         return [self._checked(row) for row in logits]
 

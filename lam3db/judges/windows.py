@@ -1,10 +1,11 @@
 """Texts as windows of tokens, and windows as batches of like length.
 
 A text longer than the model's limit is cut into overlapping windows, none of it dropped. A
-text that fits is one window: the very tokens that the package would feed.
+text that fits is one window: the very tokens that the package would feed. A pair is a prompt
+and a response: the prompt stands whole in every window, and the response is what is cut.
 
 What must hold: every token of a text is in at least one window; one text that a tokenizer
-refuses fails alone.
+refuses, or a prompt that leaves no room for its response, fails alone.
 """
 
 from __future__ import annotations
@@ -17,16 +18,22 @@ from lam3db.records import Failed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Text = str | tuple[str, str]
+"""A text, or a pair of prompt and response."""
 _LIKE = 0.9
 _SMALL = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A piece of the text at ``index``, as token numbers with the special ones in place."""
+    """A piece of the text at ``index``, as token numbers with the special ones in place.
+
+    ``types`` tell prompt (0) from response (1) where it is a pair and the model wants to know.
+    """
 
     index: int
     tokens: tuple[int, ...]
+    types: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,11 @@ class Windower:
     size: int
     overlap: int
 
-    def cut(self, texts: Sequence[str]) -> tuple[list[Window], dict[int, Failed]]:
+    def cut(self, texts: Sequence[Text]) -> tuple[list[Window], dict[int, Failed]]:
         """Return the windows of all texts and, by index, the texts that have none.
 
-        A text of which the tokenizer leaves nothing has no window and no failure.
+        All are texts, or all are pairs. A text of which the tokenizer leaves nothing has no
+        window and no failure.
         """
         try:
             return self._cut(range(len(texts)), texts), {}
@@ -48,24 +56,20 @@ class Windower:
             windows, failed = list[Window](), dict[int, Failed]()
         for index, text in enumerate(texts):
             try:
-                text.encode()  # says of a lone surrogate what it is; the tokenizer does not
+                # says of a lone surrogate what it is; the tokenizer does not
+                (text if isinstance(text, str) else "".join(text)).encode()
                 windows += self._cut([index], [text])
             except Exception as error:  # noqa: BLE001 - it becomes this text's failure
                 failed[index] = Failed.from_exception(error)
         return windows, failed
 
-    def _cut(self, indices: Sequence[int], texts: Sequence[str]) -> list[Window]:
+    def _cut(self, indices: Sequence[int], texts: Sequence[Text]) -> list[Window]:
         if not texts:
             return []
-        encoded = self.tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=self.size,
-            stride=self.overlap,
-            return_overflowing_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
+        pairs = [text for text in texts if not isinstance(text, str)]
+        if pairs:
+            return self._cut_pairs(indices, pairs)
+        encoded = self.tokenizer(list(texts), truncation=True, **self._how(types=False))
         special = self.tokenizer.num_special_tokens_to_add()
         owners = encoded["overflow_to_sample_mapping"]
         return [
@@ -73,6 +77,31 @@ class Windower:
             for owner, tokens in zip(owners, encoded["input_ids"], strict=True)
             if len(tokens) > special
         ]
+
+    def _cut_pairs(self, indices: Sequence[int], pairs: Sequence[tuple[str, str]]) -> list[Window]:
+        prompts, responses = (list(side) for side in zip(*pairs, strict=True))
+        types = "token_type_ids" in self.tokenizer.model_input_names
+        encoded = self.tokenizer(
+            prompts, responses, truncation="only_second", **self._how(types=types)
+        )
+        return [
+            Window(
+                indices[owner],
+                tuple(encoded["input_ids"][row]),
+                tuple(encoded["token_type_ids"][row]) if types else (),
+            )
+            for row, owner in enumerate(encoded["overflow_to_sample_mapping"])
+            if 1 in encoded.sequence_ids(row)  # something of the response is left
+        ]
+
+    def _how(self, *, types: bool) -> dict[str, Any]:
+        return {
+            "max_length": self.size,
+            "stride": self.overlap,
+            "return_overflowing_tokens": True,
+            "return_attention_mask": False,
+            "return_token_type_ids": types,
+        }
 
 
 @dataclass(slots=True)

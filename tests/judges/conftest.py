@@ -9,6 +9,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from small_classifier import Small, build_classifier
 from small_detoxify import ARCHITECTURES, Checkpoint, build
 
 torch.set_num_threads(1)
@@ -33,3 +34,9 @@ def checkpoint(
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A small checkpoint of the first architecture."""
     return build("Bert", tmp_path_factory.mktemp("one_bert"))
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """A small single-label classifier."""
+    return build_classifier(tmp_path_factory.mktemp("one_classifier"))

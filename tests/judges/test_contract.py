@@ -20,6 +20,7 @@ from lam3db.records import Failed, Finding, Sees, Subject
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from small_classifier import Small
     from small_detoxify import Checkpoint
 
 TEXTS = [
@@ -55,7 +56,7 @@ class Case:
 
 
 @pytest.fixture
-def case(request: pytest.FixtureRequest, bert: Checkpoint) -> Case:
+def case(request: pytest.FixtureRequest, bert: Checkpoint, classifier: Small) -> Case:
     detoxify = {"checkpoint": str(bert.path), "config_path": str(bert.folder), "device": "cpu"}
     cases = {
         "null": Case({}, ({"fail": 2}, {"unparsed": 3}), ({"delay_ms": 1},)),
@@ -69,6 +70,30 @@ def case(request: pytest.FixtureRequest, bert: Checkpoint) -> Case:
                 {"first_chars": 3},
             ),
             ({"case_sensitive": True}, {"first_chars": None}),
+        ),
+        "classifier": Case(
+            dict(classifier.config().settings),
+            (
+                {"value": "rude"},
+                {"value": ["neutral", "rude"], "combine": "sum"},
+                {"activation": "sigmoid"},
+                {"verdict": {"neutral": "safe", "rude": "unsafe", "odd": "safe"}},
+                {"verdict_rule": {"labels": "rude", "threshold": 0.5}},
+                {"over_windows": "mean"},
+                {"window": 20, "overlap": 5},
+                {"precision": "bf16"},
+                {"quantization": "int8"},
+                {"sees": "prompt+response"},
+            ),
+            (
+                {"activation": "softmax"},
+                {"combine": "sum"},
+                {"label_names": ["neutral", "rude", "odd"]},
+                {"heading": "rudeness"},
+                {"allow_pickle": True},
+                {"token_budget": 7},
+                {"device": "auto"},
+            ),
         ),
         "detoxify": Case(
             detoxify,
