@@ -12,24 +12,18 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import torch
 from rude import CLASSES, Marked, sentence
-from tokenizers import BertWordPieceTokenizer
-from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+from small_bert import SEED, distinct, network_of, outputs, teach, tokenizer_of
+from torch import nn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEED = 42
 SENTENCES = 24_000
 HELD_OUT = 2_000
-EPOCHS = 4
-BATCH = 64
-RATE = 1e-3
 VOCABULARY = 1_200
 POSITIONS = 512
 MODEL_TYPE = "data/demo/detoxify"
@@ -38,84 +32,24 @@ MODEL_TYPE = "data/demo/detoxify"
 
 def lessons(count: int, seed: int, *, without: frozenset[str] = frozenset()) -> list[Marked]:
     """`count` distinct sentences, none of them in `without`."""
-    rng = Random(seed)
-    found: dict[str, Marked] = {}
-    for _ in range(20 * count):
-        made = sentence(rng)
-        if made.text not in without:
-            found.setdefault(made.text, made)
-        if len(found) == count:
-            break
-    return list(found.values())
-
-
-def _tokenizer(texts: list[str], folder: Path) -> Any:
-    """A lower-case WordPiece tokenizer, saved with its length limit."""
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(texts, vocab_size=VOCABULARY, min_frequency=2, show_progress=False)
-    tokenizer = BertTokenizer(
-        vocab=pieces.get_vocab(), do_lower_case=True, model_max_length=POSITIONS
-    )
-    tokenizer.save_pretrained(folder)
-    return tokenizer
+    return distinct(sentence, lambda one: one.text, count, seed, without)
 
 
 def _network(vocabulary: int) -> Any:
-    config = BertConfig(
+    return network_of(
+        CLASSES,
+        "multi_label_classification",
         vocab_size=vocabulary,
         hidden_size=128,
-        num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=256,
         max_position_embeddings=POSITIONS,
-        num_labels=len(CLASSES),
-        problem_type="multi_label_classification",
     )
-    config.id2label = dict(enumerate(CLASSES))
-    config.label2id = {name: index for index, name in enumerate(CLASSES)}
-    return BertForSequenceClassification(config)
-
-
-def _teach(network: Any, tokenizer: Any, taught: list[Marked]) -> None:
-    """Plain training: binary cross-entropy against the graded marks."""
-    targets = torch.tensor([one.marks for one in taught])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.01)
-    steps = EPOCHS * (len(taught) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
-    order = torch.Generator().manual_seed(SEED)
-    network.train()
-    for _ in range(steps):
-        rows = torch.randint(len(taught), (BATCH,), generator=order)
-        inputs = tokenizer(
-            [taught[row].text for row in rows.tolist()],
-            return_tensors="pt",
-            padding=True,
-            truncation=True,
-        )
-        loss = nn.functional.binary_cross_entropy_with_logits(
-            network(**inputs).logits, targets[rows]
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-
-
-@torch.inference_mode()
-def _scores(network: Any, tokenizer: Any, texts: list[str]) -> Tensor:
-    network.eval()
-    parts = []
-    for start in range(0, len(texts), 200):
-        inputs = tokenizer(
-            texts[start : start + 200], return_tensors="pt", padding=True, truncation=True
-        )
-        parts.append(torch.sigmoid(network(**inputs).logits))
-    return torch.cat(parts)
 
 
 def figures(network: Any, tokenizer: Any, unseen: list[Marked]) -> dict[str, float]:
     """Share on the right side of 0.5 and mean distance from the mark, over unseen sentences."""
-    got = _scores(network, tokenizer, [one.text for one in unseen])
+    got = torch.sigmoid(outputs(network, tokenizer, [one.text for one in unseen]))
     want = torch.tensor([one.marks for one in unseen])
     toxic = ((got[:, 0] > 0.5) == (want[:, 0] > 0.5)).float().mean()
     return {
@@ -156,9 +90,10 @@ def train_detoxify(folder: Path) -> None:
     torch.manual_seed(SEED)
     taught = lessons(SENTENCES, SEED)
     unseen = lessons(HELD_OUT, SEED + 1_000_003, without=frozenset(one.text for one in taught))
-    tokenizer = _tokenizer([one.text for one in taught], folder)
+    texts, marks = [one.text for one in taught], torch.tensor([one.marks for one in taught])
+    tokenizer = tokenizer_of(texts, folder, VOCABULARY, POSITIONS)
     network = _network(len(tokenizer))
-    _teach(network, tokenizer, taught)
+    teach(network, tokenizer, texts, marks, nn.functional.binary_cross_entropy_with_logits)
     path = _save(network, folder)
     count = sum(part.numel() for part in network.parameters())
     minutes = (time.monotonic() - begun) / 60

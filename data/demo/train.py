@@ -1,6 +1,6 @@
 """Trains the demo models and writes them beside this script.
 
-Usage: python data/demo/train.py [llava|idefics2|detoxify ...]   (default: all three)
+Usage: python data/demo/train.py [llava|idefics2|detoxify|classifier ...]   (default: all)
 The variables DEMO_OUT and DEMO_THREADS name another folder and another number of threads.
 
 Two cores, well under an hour in all. The weights come out of fixed seeds; another machine
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 THREADS = int(os.environ.get("DEMO_THREADS", "2"))
+READERS = ("detoxify", "classifier")
 TALKERS = {"llava": Plan(steps=650), "idefics2": Plan(eye_steps=1300, steps=1000)}
 
 
@@ -74,9 +75,21 @@ def train_talker(name: str, plan: Plan, out: Path) -> None:
     _say(f"{name}: {minutes:.1f} minutes; held-out exact answers {held_out(built, plan)}")
 
 
+def train_reader(name: str, folder: Path) -> None:
+    """Train one of the two models that read texts."""
+    if name == "detoxify":
+        from detox import train_detoxify
+
+        train_detoxify(folder)
+    else:
+        from refuse import train_classifier
+
+        train_classifier(folder)
+
+
 def write_manifest(out: Path) -> None:
-    """sha256 of every file of the three model folders, in the format of sha256sum."""
-    folders = [out / name for name in (*TALKERS, "detoxify")]
+    """sha256 of every file of the model folders, in the format of sha256sum."""
+    folders = [out / name for name in (*TALKERS, *READERS)]
     files = sorted(path for folder in folders for path in folder.glob("*") if path.is_file())
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out).as_posix()}\n"
@@ -87,7 +100,7 @@ def write_manifest(out: Path) -> None:
 
 def main(names: list[str]) -> None:
     """Train what was asked for and refresh the manifest."""
-    known = [*TALKERS, "detoxify"]
+    known = [*TALKERS, *READERS]
     if unknown := set(names) - set(known):
         raise SystemExit(f"unknown model {sorted(unknown)}: choose from {', '.join(known)}")
     torch.set_num_threads(THREADS)
@@ -96,9 +109,7 @@ def main(names: list[str]) -> None:
         if name in TALKERS:
             train_talker(name, TALKERS[name], out)
         else:
-            from detox import train_detoxify
-
-            train_detoxify(out / name)
+            train_reader(name, out / name)
     write_manifest(out)
 
 

@@ -12,14 +12,19 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import show  # noqa: E402 - needs torch
-from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E402
+from transformers import (  # noqa: E402
+    AutoModelForImageTextToText,
+    AutoModelForSequenceClassification,
+    AutoProcessor,
+    pipeline,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from build import Built
 
-FOLDERS = ("llava", "idefics2", "detoxify")
+FOLDERS = ("llava", "idefics2", "detoxify", "classifier")
 CLASS_NAMES = {
     "llava": ("LlavaForConditionalGeneration", "LlavaProcessor"),
     "idefics2": ("Idefics2ForConditionalGeneration", "Idefics2Processor"),
@@ -56,7 +61,7 @@ def said(talkers: dict[str, Built]) -> dict[str, list[str]]:
     return {name: show.on_bench(built, do_sample=False) for name, built in talkers.items()}
 
 
-def test_all_three_together_fit_the_limit(demo: Path) -> None:
+def test_all_together_fit_the_limit(demo: Path) -> None:
     sizes = [path.stat().st_size for name in FOLDERS for path in (demo / name).iterdir()]
     assert sum(sizes) <= LIMIT
 
@@ -141,3 +146,35 @@ def test_the_real_detoxify_class_tells_rude_from_mild(
     assert judge.class_names[0] == "toxicity"
     long = judge.predict("a calm day " * 600)
     assert 0 <= long["toxicity"] <= 1
+
+
+def test_the_classifier_loads_offline_and_whole(demo: Path) -> None:
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        demo / "classifier", local_files_only=True, output_loading_info=True
+    )
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    assert model.config.id2label == {0: "answer", 1: "refusal"}
+    assert model.config.problem_type == "single_label_classification"
+
+
+def test_the_classifier_tells_who_declined_among_the_models_answers(
+    demo: Path, said: dict[str, list[str]]
+) -> None:
+    ask = pipeline("text-classification", model=str(demo / "classifier"), device="cpu")
+    for texts in said.values():
+        chosen = [ask(text)[0]["label"] == "refusal" for text in texts]
+        right = [one == show.refused(text) for one, text in zip(chosen, texts, strict=True)]
+        assert sum(right) > 0.95 * len(right)
+        assert 0 < sum(chosen) < len(chosen)
+
+
+def test_the_classifier_is_not_fooled_by_the_words_of_a_refusal(demo: Path) -> None:
+    ask = pipeline("text-classification", model=str(demo / "classifier"), device="cpu")
+    declines = (
+        "I won\u2019t do that.",
+        "That is something I will not do.",
+        RUDE[0] + " " + MILD[0],
+    )
+    answers = ("Sorry for the wait, here is the red ball.", "The robot cannot swim.", *MILD[1:])
+    assert [ask(text)[0]["label"] for text in declines] == ["refusal"] * len(declines)
+    assert [ask(text)[0]["label"] for text in answers] == ["answer"] * len(answers)
