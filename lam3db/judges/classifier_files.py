@@ -90,13 +90,15 @@ def find_classifier(
     if folder is not None:
         weights = weight_files(folder, faults, allow_pickle=settings.allow_pickle)
         document = _document(folder, faults)
+    lacking = bool(faults)
+    if folder is not None:
         _refuse_headless(folder, document, weights, faults)
     labels = _labels(document, faults) if document else ()
     digests = {} if folder is None or faults else _digests(folder, weights, tick, faults)
     if folder is None or faults:
         told = [redact(fault) for fault in faults]
-        cure = fetching_cure(settings.source, settings.revision)
-        raise JudgeError("\n  ".join([f"judge {config.name} cannot be used:", *told, cure]))
+        cure = [fetching_cure(settings.source, settings.revision)] if lacking else []
+        raise JudgeError("\n  ".join([f"judge {config.name} cannot be used:", *told, *cure]))
     own = {name: digests[name] for name in weights}
     whole = next(iter(own.values())) if len(own) == 1 else digest("weights", own).hex()
     return ClassifierFiles(

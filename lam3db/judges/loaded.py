@@ -34,6 +34,12 @@ class LoadedClassifier:
     limit: int
     packed: bool = False
 
+    @property
+    def padding(self) -> int:
+        """Return the token that fills up a batch: the model's, which may look for it."""
+        own = getattr(self.model.config, "pad_token_id", None)
+        return int(self.tokenizer.pad_token_id if own is None else own)
+
 
 def chosen_device(setting: str) -> str:
     """Return torch's name of a device; ``auto`` is the first GPU, else the CPU."""
@@ -63,10 +69,11 @@ def longest_window(model: Any, tokenizer: Any, folder: Path) -> int:
     limit: int = min(positions - _skipped_positions(model), tokenizer.model_max_length)
     if limit >= _NO_LIMIT:
         raise JudgeError(f"{folder}: neither config nor tokenizer tells the longest text")
-    if len(tokenizer) > config.vocab_size or tokenizer.pad_token_id is None:
+    known = getattr(config, "vocab_size", _NO_LIMIT)
+    if len(tokenizer) > known or tokenizer.pad_token_id is None:
         raise JudgeError(
             f"{folder}: the tokenizer ({len(tokenizer)} tokens, padding "
-            f"{tokenizer.pad_token!r}) does not belong to a model of {config.vocab_size} tokens"
+            f"{tokenizer.pad_token!r}) does not belong to a model of {known} tokens"
         )
     return limit
 

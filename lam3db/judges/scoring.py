@@ -161,7 +161,7 @@ class WindowJudge(ABC):
 
         device = self.loaded.model.device
         shape = len(batch), max(len(window.tokens) for window in batch)
-        tokens = torch.full(shape, self.loaded.tokenizer.pad_token_id)
+        tokens = torch.full(shape, self.loaded.padding)
         mask, types = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
         for row, window in enumerate(batch):
             tokens[row, : len(window.tokens)] = torch.tensor(window.tokens)

@@ -196,6 +196,15 @@ def test_only_what_is_named_is_looked_at() -> None:
     ]
 
 
+def test_a_classifier_that_is_not_here_is_told_with_how_to_fetch_it() -> None:
+    check = find("judge rejection", examine(judges=["rejection"]))
+    assert check.state == "fail"
+    assert "models--protectai--distilroberta-base-rejection-v1" in check.detail
+    assert "`hf download protectai/distilroberta-base-rejection-v1 --local-dir DIR`" in check.cure
+    assert "`source: DIR`" in check.cure
+    assert find("judge classifier-demo", examine(judges=["classifier-demo"])).state == "ok"
+
+
 def test_looking_at_models_and_judges_imports_no_model_stack() -> None:
     import subprocess
 

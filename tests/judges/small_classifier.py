@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from small_detoxify import ARCHITECTURES as BASES
-from small_detoxify import LIMIT, WORDS, no_image, quiet
+from small_detoxify import LIMIT, SIZES, WORDS, no_image, quiet
 
 from lam3db.config import JudgeConfig
 from lam3db.judges.classifier import MAKER, ClassifierJudge
@@ -30,10 +30,20 @@ def _distilbert() -> tuple[Any, Any]:
     return tokenizer, config
 
 
+def _llama() -> tuple[Any, Any]:
+    """A classifier on top of a language model: it looks for its text's end by the padding."""
+    from transformers import LlamaConfig
+
+    tokenizer, _ = BASES["Bert"][0]()
+    config = LlamaConfig(max_position_embeddings=LIMIT, **SIZES)
+    return tokenizer, config
+
+
 ARCHITECTURES = {
     "Bert": BASES["Bert"][0],
     "Roberta": BASES["Roberta"][0],
     "DistilBert": _distilbert,
+    "Llama": _llama,
 }
 
 
