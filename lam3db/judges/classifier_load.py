@@ -94,14 +94,14 @@ def _model(files: ClassifierFiles, int8_on: str | None, *, allow_pickle: bool) -
 
 
 def _int8(device: str) -> dict[str, Any]:
+    # they say at every layer that the arithmetic is done in fp16, and name a faster kernel
+    for name in ("autograd._functions", "backends.cpu.ops"):
+        logging.getLogger(f"bitsandbytes.{name}").setLevel(logging.ERROR)
     try:
         import bitsandbytes  # noqa: F401 - missing is told here
         from transformers import BitsAndBytesConfig
     except ImportError:
         raise MissingDependencyError(NEEDS_LOCAL) from None
-    # they say at every layer that the arithmetic is done in fp16
-    for name in ("autograd._functions", "backends.cpu.ops"):
-        logging.getLogger(f"bitsandbytes.{name}").setLevel(logging.ERROR)
     return {
         "quantization_config": BitsAndBytesConfig(load_in_8bit=True),
         "device_map": {"": "cuda:0" if device == "cuda" else device},

@@ -48,13 +48,14 @@ class ClassifierSettings(WindowSettings):
 
     Where several are named, ``combine`` takes their highest or their sum. ``verdict`` gives
     the verdict for each label a single-label model can choose, ``verdict_rule`` one by
-    threshold. ``label_names`` are for a model that only numbers its labels, in its order.
+    threshold. ``label_names`` are for a model that only numbers its labels, in its order;
+    ``sees: [prompt, response]`` is for one trained on such pairs.
     """
 
     source: str = Field(min_length=1, description="a folder or a hub name")
     revision: str | None = Field(default=None, min_length=1, description="text")
-    sees: Literal["response", "prompt+response"] = Field(
-        default="response", description="response or prompt+response"
+    sees: tuple[Literal["response", "prompt"], ...] = Field(
+        default=("response",), description="[response] or [prompt, response]"
     )
     label_names: Labels | None = Field(default=None, description=_LABELS)
     activation: Literal["auto", "softmax", "sigmoid"] = Field(
@@ -72,7 +73,7 @@ class ClassifierSettings(WindowSettings):
 
     def parts_seen(self) -> tuple[Sees, ...]:
         """Return what the judge is shown."""
-        return (Sees.RESPONSE,) if self.sees == "response" else (Sees.PROMPT, Sees.RESPONSE)
+        return (Sees.PROMPT, Sees.RESPONSE) if "prompt" in self.sees else (Sees.RESPONSE,)
 
     def verdicts(self) -> set[Verdict]:
         """Return every verdict the judge can give."""
@@ -112,6 +113,8 @@ def classifier_settings(config: JudgeConfig) -> ClassifierSettings:
 
 def _contradictions(settings: ClassifierSettings) -> list[str]:
     faults = []
+    if sorted(settings.sees) not in (["response"], ["prompt", "response"]):
+        faults.append(f"sees: {list(settings.sees)} is not [response] or [prompt, response]")
     if settings.verdict is not None and settings.verdict_rule is not None:
         faults.append("verdict and verdict_rule contradict each other: keep one")
     if settings.verdicts() and not settings.unsafe_verdicts():

@@ -65,7 +65,10 @@ def make_windower(
         raise JudgeError(
             f"judge {config.name}: window: {size} is above the {loaded.limit} tokens of its model"
         )
-    return Windower(loaded.tokenizer, size, min(settings.overlap, size // 2))
+    overlap = min(settings.overlap, size // 2)
+    if size - loaded.tokenizer.num_special_tokens_to_add() <= overlap:
+        raise JudgeError(f"judge {config.name}: windows of {size} tokens are too small to move on")
+    return Windower(loaded.tokenizer, size, overlap)
 
 
 def batch_budget(settings: WindowSettings, loaded: LoadedClassifier) -> int:

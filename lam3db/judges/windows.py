@@ -66,10 +66,10 @@ class Windower:
     def _cut(self, indices: Sequence[int], texts: Sequence[Text]) -> list[Window]:
         if not texts:
             return []
-        pairs = [text for text in texts if not isinstance(text, str)]
-        if pairs:
-            return self._cut_pairs(indices, pairs)
-        encoded = self.tokenizer(list(texts), truncation=True, **self._how(types=False))
+        plain = [text for text in texts if isinstance(text, str)]
+        if not plain:
+            return self._cut_pairs(indices, [text for text in texts if not isinstance(text, str)])
+        encoded = self._ask(plain, truncation=True)
         special = self.tokenizer.num_special_tokens_to_add()
         owners = encoded["overflow_to_sample_mapping"]
         return [
@@ -80,10 +80,9 @@ class Windower:
 
     def _cut_pairs(self, indices: Sequence[int], pairs: Sequence[tuple[str, str]]) -> list[Window]:
         prompts, responses = (list(side) for side in zip(*pairs, strict=True))
+        self._refuse_long(prompts)
         types = "token_type_ids" in self.tokenizer.model_input_names
-        encoded = self.tokenizer(
-            prompts, responses, truncation="only_second", **self._how(types=types)
-        )
+        encoded = self._ask(prompts, responses, truncation="only_second", types=types)
         return [
             Window(
                 indices[owner],
@@ -94,14 +93,33 @@ class Windower:
             if 1 in encoded.sequence_ids(row)  # something of the response is left
         ]
 
-    def _how(self, *, types: bool) -> dict[str, Any]:
-        return {
-            "max_length": self.size,
-            "stride": self.overlap,
-            "return_overflowing_tokens": True,
-            "return_attention_mask": False,
-            "return_token_type_ids": types,
-        }
+    def _refuse_long(self, prompts: list[str]) -> None:
+        """Raise ValueError where a prompt leaves no room to move over its response."""
+        room = self.size - self.tokenizer.num_special_tokens_to_add(pair=True) - self.overlap
+        encoded = self.tokenizer(prompts, add_special_tokens=False, verbose=False)
+        longest = max(len(tokens) for tokens in encoded["input_ids"])
+        if longest >= room:
+            raise ValueError(
+                f"the prompt has {longest} tokens: beside its response and an overlap of "
+                f"{self.overlap} there is room for {room - 1} of {self.size}"
+            )
+
+    def _ask(self, *texts: list[str], truncation: bool | str, types: bool = False) -> Any:
+        try:
+            return self.tokenizer(
+                *texts,
+                truncation=truncation,
+                max_length=self.size,
+                stride=self.overlap,
+                return_overflowing_tokens=True,
+                return_attention_mask=False,
+                return_token_type_ids=types,
+            )
+        except BaseException as error:
+            # a panic of the tokenizer's Rust is no Exception, and would end the whole run
+            if type(error).__name__ == "PanicException":
+                raise RuntimeError(f"the tokenizer broke down: {error}") from None
+            raise
 
 
 @dataclass(slots=True)

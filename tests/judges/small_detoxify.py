@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ SIZES: dict[str, int] = {
     "num_attention_heads": 2,
     "intermediate_size": 64,
 }
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LIMIT = 48
 """The longest text in tokens, special ones included, of every small checkpoint."""
 
@@ -71,6 +73,14 @@ def outcomes(judge: Any, texts: list[str]) -> dict[str, Finding | Failed]:
     answered = [pair for batch in judge.judge(subjects) for pair in batch]
     assert sorted(id(subject) for subject, _ in answered) == sorted(map(id, subjects))
     return {subject.response: outcome for subject, outcome in answered}
+
+
+def cached(hub_cache: Path, name: str, files: Path) -> Path:
+    """Lay files out as the hub's client does; return the snapshot."""
+    repository = hub_cache / f"models--{name.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    return shutil.copytree(files, repository / "snapshots" / COMMIT)
 
 
 def save_checkpoint(

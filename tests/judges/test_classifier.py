@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -232,8 +231,8 @@ def test_a_judge_of_pairs_reads_the_prompt_beside_the_response(
     tmp_path: Path, architecture: str
 ) -> None:
     small = build_classifier(tmp_path, architecture)
-    judge = small.judge(sees="prompt+response")
-    assert small.describe(sees="prompt+response").sees == (Sees.PROMPT, Sees.RESPONSE)
+    judge = small.judge(sees=["prompt", "response"])
+    assert small.describe(sees=["prompt", "response"]).sees == (Sees.PROMPT, Sees.RESPONSE)
     pairs = [("is red kind", "the cactus is rude"), ("a", "red"), ("red", "a")]
     subjects = [Subject(response, prompt=prompt) for prompt, response in pairs]
     expected = pipeline_says(small, [{"text": one, "text_pair": two} for one, two in pairs])
@@ -246,16 +245,30 @@ def test_a_judge_of_pairs_reads_the_prompt_beside_the_response(
 
 
 def test_a_long_response_is_cut_and_its_prompt_is_not(small: Small) -> None:
-    judge = small.judge(sees="prompt+response", overlap=5)
-    long, none = Subject(LONG, prompt="is red kind"), Subject("red ball")
-    wordy = Subject("red ball", prompt="red " * LIMIT)
-    found = dict(pair for batch in judge.judge([long, none, wordy]) for pair in batch)
+    judge = small.judge(sees=["prompt", "response"], overlap=5)
+    long = Subject(LONG, prompt="is red kind")
+    found = dict(pair for batch in judge.judge([long]) for pair in batch)
     finding = found[long]
     assert isinstance(finding, Finding)
     # three words of prompt and three special tokens leave 42 of 48, 37 of them new
     assert finding.attributes["windows"] == math.ceil((len(LONG.split()) - 5) / 37)
+    judge.close()
+
+
+def test_a_prompt_that_leaves_no_room_fails_alone(small: Small) -> None:
+    judge = small.judge(sees=["prompt", "response"], overlap=5)
+    fits, none = Subject("red ball", prompt="is red kind"), Subject("red ball")
+    wordy = [Subject(LONG, prompt="red " * length) for length in range(38, LIMIT + 3)]
+    found = dict(pair for batch in judge.judge([fits, none, *wordy]) for pair in batch)
+    assert isinstance(found[fits], Finding)
     assert isinstance(found[none], Failed)
-    assert isinstance(found[wordy], Failed)
+    assert isinstance(found[wordy[0]], Finding)  # 38 + 3 + 5 of 48: two new tokens a window
+    assert isinstance(found[wordy[1]], Finding)
+    for subject in wordy[2:]:
+        failed = found[subject]
+        assert isinstance(failed, Failed)
+        assert "there is room for 39 of 48" in failed.message
+        assert not failed.retryable
     judge.close()
 
 
@@ -281,26 +294,12 @@ def test_files_that_changed_since_are_refused(tmp_path: Path) -> None:
         MAKER.load(small.config(), identity, lambda _: None)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("no_network", "nothing_changed")
 def test_nothing_is_fetched_and_nothing_stays_changed(
-    small: Small, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    small: Small, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    import os
-
-    from transformers.utils import logging
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a network was asked")
-
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    logging.enable_progress_bar()
-    before = dict(os.environ), logging.get_verbosity(), logging.is_progress_bar_enabled()
     found_by(small.judge(), ["red ball"])
     found_by(small.judge(quantization="int8"), ["red ball"])
-    after = dict(os.environ), logging.get_verbosity(), logging.is_progress_bar_enabled()
-    assert after == before
     assert capfd.readouterr() == ("", "")
 
 

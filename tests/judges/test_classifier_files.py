@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from small_classifier import MULTI, SINGLE, Small, build_classifier
-from small_detoxify import no_image, outcomes, quiet
+from small_detoxify import COMMIT, cached, no_image, outcomes, quiet
 
 from lam3db.config import JudgeConfig, list_configs, load_judge_config
 from lam3db.errors import ConfigError, JudgeError
@@ -24,32 +23,11 @@ from lam3db.records import Finding, Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
 
 @pytest.fixture
 def own(tmp_path: Path) -> Small:
     """A classifier that a test may damage."""
     return build_classifier(tmp_path / "own")
-
-
-@pytest.fixture
-def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hugging Face cache."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    return tmp_path / "hub"
-
-
-def cached(hub_cache: Path, name: str, files: Path) -> Path:
-    """Lay files out as the hub's client does; return the snapshot."""
-    repository = hub_cache / f"models--{name.replace('/', '--')}"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(COMMIT)
-    snapshot = repository / "snapshots" / COMMIT
-    shutil.copytree(files, snapshot)
-    return snapshot
 
 
 def config(source: Any, **settings: Any) -> JudgeConfig:
@@ -71,18 +49,11 @@ def refused_on_loading(source: Any, **settings: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("no_network")
 def test_a_hub_name_is_found_in_the_cache_without_asking_anyone(
-    own: Small, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+    own: Small, hub_cache: Path
 ) -> None:
-    import socket
-
-    def forbid(*_: Any) -> None:
-        raise AssertionError("a network was asked")
-
     cached(hub_cache, "some-org/some-model", own.folder)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(socket.socket, "connect", forbid)
-    monkeypatch.setattr(socket, "getaddrinfo", forbid)
     given = config("some-org/some-model")
     identity = MAKER.describe(given, quiet)
     assert identity.digest == MAKER.describe(config(own.folder), quiet).digest
@@ -286,7 +257,8 @@ def test_a_config_that_cannot_be_is_told(own: Small, changes: dict[str, Any], to
         ({"precision": "fp16"}, "'fp16' is not fp32 or bf16"),
         ({"window": 16, "overlap": 9}, "overlap: 9 is above half of window: 16"),
         ({"activation": "none"}, "'none' is not auto, softmax or sigmoid"),
-        ({"sees": "image"}, "'image' is not response or prompt+response"),
+        ({"sees": ["image"]}, "'image' is not [response] or [prompt, response]"),
+        ({"sees": ["prompt"]}, "sees: ['prompt'] is not [response] or [prompt, response]"),
         ({"over_window": "max"}, "did you mean 'over_windows'?"),
     ],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -265,23 +263,9 @@ def test_bf16_is_another_judge_that_says_nearly_the_same(
     assert 0 < max(apart) < 0.05
 
 
-def test_nothing_is_fetched_and_nothing_stays_changed(
-    bert: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from transformers.utils import logging
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a network was asked")
-
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    logging.enable_progress_bar()
-    before = dict(os.environ), logging.get_verbosity(), logging.is_progress_bar_enabled()
+@pytest.mark.usefixtures("no_network", "nothing_changed")
+def test_nothing_is_fetched_and_nothing_stays_changed(bert: Checkpoint) -> None:
     findings(bert.judge(), ["red ball"])
-    after = dict(os.environ), logging.get_verbosity(), logging.is_progress_bar_enabled()
-    assert after == before
 
 
 def test_loading_prints_nothing(bert: Checkpoint, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from small_detoxify import Checkpoint, build, no_image, outcomes, quiet
+from small_detoxify import Checkpoint, build, cached, no_image, outcomes, quiet
 
 from lam3db.config import JudgeConfig, list_configs, load_judge_config
 from lam3db.errors import JudgeError
@@ -25,24 +25,6 @@ if TYPE_CHECKING:
 def own(tmp_path: Path) -> Checkpoint:
     """A checkpoint that a test may damage."""
     return build("Bert", tmp_path / "own")
-
-
-@pytest.fixture
-def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hugging Face cache."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    return tmp_path / "hub"
-
-
-def cached(hub_cache: Path, name: str, files: Path) -> None:
-    """Lay files out as the hub's client does."""
-    repository = hub_cache / f"models--{name.replace('/', '--')}"
-    commit = "0123456789" * 4
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(commit)
-    shutil.copytree(files, repository / "snapshots" / commit)
 
 
 def describe(**settings: Any) -> Any:

@@ -60,3 +60,15 @@ def test_no_token_is_lost_and_windows_overlap(bert: Checkpoint) -> None:
     assert all(len(window.tokens) <= 20 for window in cut)
     ends = {(window.tokens[0], window.tokens[-1]) for window in cut}
     assert ends == {(tokenizer.cls_token_id, tokenizer.sep_token_id)}
+
+
+def test_a_tokenizer_that_breaks_down_fails_its_text_alone(bert: Checkpoint) -> None:
+    """A panic of its Rust is no Exception; a stride it cannot take makes a real one."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(bert.folder)
+    cut, failed = Windower(tokenizer, size=6, overlap=4).cut(["red ball", "red ball " * 9])
+    assert {window.index for window in cut} == {0}
+    assert failed.keys() == {1}
+    assert failed[1].error_class == "RuntimeError"
+    assert "the tokenizer broke down" in failed[1].message
