@@ -171,8 +171,11 @@ def tensor_names(path: Path) -> list[str]:
 
 def _read_header(path: Path) -> tuple[int, dict[str, Any]]:
     """Return where the tensors begin, and the header without its remarks; raise ValueError."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
+    try:
+        size, stream = path.stat().st_size, path.open("rb")
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or error}") from error
+    with stream:
         start = stream.read(_LENGTH_BYTES)
         if start.startswith(b"version "):
             raise ValueError("is a Git LFS pointer, not the weights (run `git lfs pull`)")

@@ -189,11 +189,18 @@ def _labels(document: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
         faults.append("config.json: id2label is no mapping of numbers to labels")
         return ()
     found = (given.get(str(number)) for number in range(len(given)))
-    labels = [one for one in found if isinstance(one, str) and 0 < len(one) <= _LONGEST_LABEL]
+    labels = [one for one in found if isinstance(one, str) and _is_plain(one)]
     if len(labels) < len(given):
-        faults.append("config.json: id2label does not name each output from 0 on by a short text")
+        faults.append(
+            "config.json: id2label does not name each output from 0 on by a short plain text"
+        )
         return ()
     return tuple(labels)
+
+
+def _is_plain(label: str) -> bool:
+    """Tell whether a label can be stored and shown: it comes from a stranger's file."""
+    return 0 < len(label) <= _LONGEST_LABEL and label.isprintable()
 
 
 def _digests(

@@ -63,11 +63,15 @@ def _tokenizer(files: ClassifierFiles) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             files.folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # a tokenizer's file is read by code that may raise anything
         raise _unreadable(files, "its tokenizer", error) from error
+    if not tokenizer.is_fast:
+        kind = type(tokenizer).__name__
+        raise JudgeError(f"{files.folder}: {kind} cuts no windows; only fast tokenizers do")
+    return tokenizer
 
 
 def _model(files: ClassifierFiles, int8_on: str | None, *, allow_pickle: bool) -> Any:

@@ -66,14 +66,16 @@ def longest_window(model: Any, tokenizer: Any, folder: Path) -> int:
     """
     config = model.config
     positions = getattr(config, "max_position_embeddings", None) or _NO_LIMIT
-    limit: int = min(positions - _skipped_positions(model), tokenizer.model_max_length)
+    told = tokenizer.model_max_length
+    known = told if isinstance(told, int | float) else _NO_LIMIT
+    limit = int(min(positions - _skipped_positions(model), known))
     if limit >= _NO_LIMIT:
         raise JudgeError(f"{folder}: neither config nor tokenizer tells the longest text")
-    known = getattr(config, "vocab_size", _NO_LIMIT)
-    if len(tokenizer) > known or tokenizer.pad_token_id is None:
+    words = getattr(config, "vocab_size", _NO_LIMIT)
+    if len(tokenizer) > words or tokenizer.pad_token_id is None:
         raise JudgeError(
             f"{folder}: the tokenizer ({len(tokenizer)} tokens, padding "
-            f"{tokenizer.pad_token!r}) does not belong to a model of {known} tokens"
+            f"{tokenizer.pad_token!r}) does not belong to a model of {words} tokens"
         )
     return limit
 

@@ -137,6 +137,7 @@ class WindowJudge(ABC):
                 tally.add(scores)
                 if not tally.missing:
                     done[window.index] = tally.failed or self.finding(tally.rows)
+                    del tallies[window.index]
             if done:
                 yield done
 

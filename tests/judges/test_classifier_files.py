@@ -140,6 +140,21 @@ def test_a_tokenizer_of_another_model_is_refused(own: Small) -> None:
     assert "does not belong to a model of" in refused_on_loading(own.folder)
 
 
+def test_a_tokenizer_that_cuts_no_windows_is_refused(own: Small) -> None:
+    (own.folder / "tokenizer.json").unlink()
+    (own.folder / "vocab.txt").write_text("a\n")
+    (own.folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CanineTokenizer"}')
+    assert "CanineTokenizer cuts no windows" in refused_on_loading(own.folder)
+
+
+def test_a_model_too_small_for_any_window_is_refused(tmp_path: Path) -> None:
+    small = build_classifier(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    told = json.loads(path.read_text()) | {"model_max_length": 4}
+    path.write_text(json.dumps(told))
+    assert "windows of 4 tokens are too small to move on" in refused_on_loading(small.folder)
+
+
 def pickled(small: Small) -> Path:
     """Replace the weights by the same ones pickled."""
     path = small.folder / "model.safetensors"
@@ -198,7 +213,8 @@ def test_code_of_a_checkpoint_is_never_run(own: Small, tmp_path: Path) -> None:
         ({"model_type": "../x"}, "names no architecture"),
         ({"id2label": {"0": "a", "2": "b"}}, "does not name each output from 0 on"),
         ({"id2label": {"0": "a", "1": 7}}, "does not name each output from 0 on"),
-        ({"id2label": {"0": "a" * 101}}, "by a short text"),
+        ({"id2label": {"0": "a" * 101}}, "by a short plain text"),
+        ({"id2label": {"0": "a\x1b[2Jb"}}, "by a short plain text"),
         ({"id2label": {}}, "id2label is no mapping"),
         ({"id2label": None, "num_labels": 10**9}, "is no number of labels"),
         ({"problem_type": 3}, "problem_type is no text"),
