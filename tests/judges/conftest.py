@@ -83,3 +83,9 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Small:
     """A small single-label classifier."""
     return build_classifier(tmp_path_factory.mktemp("one_classifier"))
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Small:
+    """A classifier that a test may damage."""
+    return build_classifier(tmp_path / "own")

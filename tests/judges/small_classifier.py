@@ -6,11 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 from small_detoxify import ARCHITECTURES as BASES
 from small_detoxify import LIMIT, SIZES, WORDS, no_image, quiet
 
 from lam3db.config import JudgeConfig
+from lam3db.errors import JudgeError
 from lam3db.judges.classifier import MAKER, ClassifierJudge
 
 if TYPE_CHECKING:
@@ -98,4 +100,29 @@ def build_classifier(
     return Small(folder)
 
 
-__all__ = ["ARCHITECTURES", "LIMIT", "MULTI", "SINGLE", "WORDS", "Small", "build_classifier"]
+def config_of(source: Any, **settings: Any) -> JudgeConfig:
+    """A judge of whatever lies there."""
+    given = {"source": str(source), "value": "rude", "device": "cpu"}
+    return JudgeConfig(name="c", kind="classifier", settings=given | settings)
+
+
+def refused(error: type[Exception], source: Any, **settings: Any) -> str:
+    """What is said when it is described."""
+    with pytest.raises(error) as caught:
+        MAKER.describe(config_of(source, **settings), quiet)
+    return str(caught.value)
+
+
+def refused_on_loading(source: Any, **settings: Any) -> str:
+    """What is said when it is loaded; describing it says nothing."""
+    given = config_of(source, **settings)
+    identity = MAKER.describe(given, quiet)
+    with pytest.raises(JudgeError) as caught:
+        MAKER.load(given, identity, no_image)
+    return str(caught.value)
+
+
+__all__ = [
+    "ARCHITECTURES", "LIMIT", "MULTI", "SINGLE", "WORDS", "Small", "build_classifier", "config_of",
+    "refused", "refused_on_loading",
+]  # fmt: skip
