@@ -44,7 +44,9 @@ def test_every_shipped_classifier_is_known_here() -> None:
 @pytest.mark.parametrize("name", shipped_classifiers())
 def test_every_shipped_config_says_licence_and_how_to_fetch_it(name: str, hub_cache: Path) -> None:
     given = load_judge_config(name)
-    assert "Licence: " in given.notes
+    assert given.about.licence
+    assert given.about.weakness
+    assert given.about.sees == "response"
     settings = classifier_settings(given)
     assert (given.policy is None) == bool(settings.unsafe_verdicts())
     assert not settings.allow_pickle
