@@ -199,8 +199,8 @@ def test_the_shipped_configs_are_of_the_published_variants() -> None:
         assert DetoxifySettings(**config.settings).variant == variant
         assert config.policy is not None
         assert (config.policy.threshold, config.policy.operator) == (0.5, ">=")
-        assert "Licence" in config.notes
-        assert "tone" in config.notes
+        assert config.about.licence == "Apache-2.0"
+        assert config.about.weakness
 
 
 def test_the_demo_judge_tells_rude_from_friendly() -> None:
