@@ -12,6 +12,7 @@ the row with an error: an answer made of them would look like one.
 
 from __future__ import annotations
 
+import inspect
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _DROP_SHARE = 8
 """Rows are dropped once an eighth of those in the batch has ended: dropping copies the cache."""
 
-_NOT_NUMBERS = (
+NOT_NUMBERS = (
     "the model's logits are not numbers (NaN or infinite): its arithmetic overflowed; "
     "try precision bf16 or fp32"
 )
@@ -93,6 +94,7 @@ class _Loop:
         positions = mask.long().cumsum(-1) - 1
         self._positions = positions.masked_fill(mask == 0, 0)
         self._cache: Any = None
+        self._cache_name = _cache_name(model)
         self._inside = list(range(len(rows)))
         self._ended: dict[int, Said] = {}
 
@@ -108,8 +110,8 @@ class _Loop:
     def step(self, chooser: Chooser) -> None:
         """Advance every row by one token."""
         logits = self._forward()
-        for at in _broken(logits):
-            self._end(self._inside[at], _NOT_NUMBERS)
+        for at in broken_rows(logits):
+            self._end(self._inside[at], NOT_NUMBERS)
             logits[at] = 0
         tokens = chooser.choose(logits, [self._rows[place] for place in self._inside])
         for place, token in zip(self._inside, tokens, strict=True):
@@ -125,9 +127,9 @@ class _Loop:
         seen = self._mask[:, : self._length]
         out = self._model(
             **self._inputs, attention_mask=seen, position_ids=self._positions, use_cache=True,
-            past_key_values=self._cache, logits_to_keep=1, return_dict=True,
+            **{self._cache_name: self._cache}, logits_to_keep=1, return_dict=True,
         )  # fmt: skip
-        self._cache = out.past_key_values
+        self._cache = out[self._cache_name]
         return out.logits[:, -1].to(dtype=torch.float32, copy=True)
 
     def _end(self, place: int, fault: str = "") -> None:
@@ -154,7 +156,13 @@ class _Loop:
         self._length += 1
 
 
-def _broken(logits: torch.Tensor) -> list[int]:
+def _cache_name(model: Any) -> str:
+    """Return what this version of the library calls the key-value cache."""
+    takes = inspect.signature(type(model).forward).parameters  # hooks replace the instance's
+    return "cache" if "cache" in takes else "past_key_values"
+
+
+def broken_rows(logits: torch.Tensor) -> list[int]:
     """Return the rows whose logits hold NaN or plus infinity."""
     return [int(at) for at in (logits.isnan() | logits.isposinf()).any(dim=-1).nonzero()]
 
@@ -192,8 +200,8 @@ class _OurChoice(LogitsProcessor):  # type: ignore[misc]  # the library is untyp
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         del input_ids
-        if _broken(scores):
-            raise FloatingPointError(_NOT_NUMBERS)
+        if broken_rows(scores):
+            raise FloatingPointError(NOT_NUMBERS)
         tokens = self._chooser.choose(scores.to(dtype=torch.float32, copy=True), self._rows)
         for row, token in zip(self._rows, tokens, strict=True):
             if not self._limits.reached(row):
