@@ -10,6 +10,8 @@
     ├── ModelError                a model cannot be described or loaded
     ├── JudgeError                a judge cannot be described or loaded
     ├── NotFoundError             a name nobody knows, with "did you mean"
+    ├── EndpointError             an HTTP endpoint that need not be asked any further
+    │   └── BudgetExhaustedError  its budget is spent; what is left stays pending
     └── StoreError                the database cannot be used
         ├── DatabaseMissingError
         ├── DatabaseOlderError    needs `lam3db db upgrade`
@@ -64,6 +66,14 @@ class JudgeError(Lam3Error):
 
 class NotFoundError(Lam3Error):
     """A name that nothing has."""
+
+
+class EndpointError(Lam3Error):
+    """An HTTP endpoint need not be asked any further: every other request would fail too."""
+
+
+class BudgetExhaustedError(EndpointError):
+    """The budget of an endpoint is spent; nothing has failed, what is left stays pending."""
 
 
 class StoreError(Lam3Error):

@@ -1,0 +1,334 @@
+"""Asks an endpoint many things at once, and tells each outcome as it is known.
+
+Threads take calls from a short queue, one connection each. The caller's iterable is read as
+the queue empties, and a body is made in the thread that sends it, so that memory holds what
+is in flight and no more.
+
+What must hold: each call taken ends in exactly one outcome, or, when the endpoint need not be
+asked any further, in none, and then an exception ends the stream after everything that was
+answered has been told; a closed stream leaves no thread behind, whatever one was waiting for;
+a key is sent to the endpoint's host, and is in nothing that comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from lam3db import __version__
+from lam3db.endpoints import proxy as proxies
+from lam3db.endpoints.budget import Budget, Size, Usage, usage_of
+from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify
+from lam3db.endpoints.flight import Flight
+from lam3db.endpoints.keys import require_key
+from lam3db.endpoints.limits import Clock, Pace, RealClock
+from lam3db.endpoints.options import check_budget
+from lam3db.endpoints.retry import backoff
+from lam3db.endpoints.wire import Wire
+from lam3db.errors import BudgetExhaustedError, EndpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from lam3db.config_shapes import EndpointOptions
+    from lam3db.endpoints.faults import Classifier
+    from lam3db.endpoints.keys import Key
+    from lam3db.records import Failed
+
+T = TypeVar("T")
+_REPORT_S = 5.0
+_BUDGET_LOOK_S = 0.05
+_PATIENCE = 10
+_log = logging.getLogger("lam3db.endpoints")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. ``body`` makes its JSON (in the sending thread); None sends a GET.
+
+    ``tag`` is the caller's own handle.
+    """
+
+    tag: Any
+    path: str
+    body: Callable[[], Mapping[str, Any]] | None
+    size: Size = field(default_factory=Size)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful reply: its JSON and how long the last try took."""
+
+    value: Any
+    latency_ms: float
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How an API is spoken to: the header that carries its key, and what its errors mean."""
+
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+    classify: Classifier = classify
+
+
+BEARER = Scheme()
+
+
+class Client:
+    """One endpoint, with its pace and its budget, for any number of threads."""
+
+    def __init__(
+        self,
+        options: EndpointOptions,
+        what: str,
+        scheme: Scheme = BEARER,
+        clock: Clock | None = None,
+    ) -> None:
+        """Look up key and proxy; ``what`` names the judge or model in messages.
+
+        Raises:
+            ConfigError: no key, a URL or proxy that is none, a key that would travel open.
+
+        """
+        proxies.check_url(options.url, what)
+        check_budget(options, what)
+        self.options = options
+        self.what = what
+        self.scheme = scheme
+        self.clock = clock or RealClock()
+        self.pace = Pace(options.requests_per_minute, options.tokens_per_minute, self.clock)
+        self.budget = Budget(
+            options.max_requests,
+            options.max_cost,
+            options.input_price or 0.0,
+            options.output_price or 0.0,
+        )
+        self.proxy = proxies.proxy_for(options.url, options.proxy)
+        self.key: Key | None = None
+        if options.key_env is not None:
+            self.key = require_key(options.key_env, what)
+            proxies.check_secrecy(options.url, self.proxy, options.key_env, what)
+        self._host = urlsplit(options.url).netloc
+        self._base = options.url.rstrip("/")
+        self._lock = threading.Lock()
+        self._wires: list[Wire] = []
+        self._flights: list[Flight[Any]] = []
+        self._answered = 0
+
+    def ask(
+        self, calls: Iterable[Call], read: Callable[[Reply], T]
+    ) -> Iterator[list[tuple[Call, T | Failed]]]:
+        """Yield outcomes as they become known; a batch is empty where a second passed without.
+
+        ``read`` turns a reply into what is wanted of it, and raises FaultError where it is not
+        what was promised: such a reply is a fault like any other, and asked for again.
+
+        Raises:
+            BudgetExhaustedError: the budget is spent.
+            EndpointError: every other request would fail too (a refused key ...).
+
+        """
+        flight = Flight(self._attempt(read), self._open_wire, self._keep_wire, self._concurrency)
+        with self._lock:
+            self._flights.append(flight)
+        try:
+            yield from flight.run(calls)
+        finally:
+            flight.close()
+            with self._lock:
+                self._flights.remove(flight)
+
+    def get(self, path: str) -> Reply:
+        """Ask one thing once, without pace, budget or another try; raise FaultError."""
+        wire = self._open_wire()
+        try:
+            return self._exchange(wire, Call(None, path, None))
+        finally:
+            wire.close()
+
+    def close(self) -> None:
+        """End what is in flight; close every connection."""
+        with self._lock:
+            flights = list(self._flights)
+        for flight in flights:
+            flight.close()
+        with self._lock:
+            wires, self._wires = self._wires, []
+        for wire in wires:
+            wire.close()
+
+    @property
+    def _concurrency(self) -> int:
+        return self.options.concurrency
+
+    def _open_wire(self) -> Wire:
+        with self._lock:
+            if self._wires:
+                return self._wires.pop()
+        return Wire(self.proxy, self.options.timeout_s)
+
+    def _keep_wire(self, wire: Wire) -> None:
+        with self._lock:
+            self._wires.append(wire)
+
+    def _attempt(self, read: Callable[[Reply], T]) -> Callable[[Wire, Call, threading.Event], T]:
+        """Return what a thread does with a call: try until it is answered or given up."""
+
+        def attempt(wire: Wire, call: Call, stop: threading.Event) -> T:
+            tries, waits, seen = 0, 0, self._answered
+            began = seen
+            while True:
+                try:
+                    return self._once(wire, call, read, stop)
+                except FaultError as fault:
+                    # to be told to wait is no fault of this call while others are answered
+                    waits += fault.way is Way.WAIT
+                    patient = seen != self._answered and waits < _PATIENCE * self.options.attempts
+                    tries += not (fault.way is Way.WAIT and patient)
+                    seen = self._answered
+                    self._after(fault, tries, stop, alone=began == seen)
+
+        return attempt
+
+    def _once(self, wire: Wire, call: Call, read: Callable[[Reply], T], stop: threading.Event) -> T:
+        """Send a call once, when its turn has come and its price is reserved."""
+        estimate = call.size.estimate
+        self.pace.take_turn(estimate, stop)
+        reserved = self._reserve(call.size, stop)
+        usage, billed = None, True
+        try:
+            try:
+                reply = self._exchange(wire, call)
+            except FaultError as fault:
+                billed = fault.billed
+                raise
+            usage = reply.usage
+            value = read(reply)
+        finally:
+            self.budget.settle(reserved, usage, billed=billed)
+            if usage is not None:
+                self.pace.correct(estimate, usage.input_tokens + usage.output_tokens)
+        self._answered += 1  # a lost count between threads does no harm: it only has to change
+        return value
+
+    def _reserve(self, size: Size, stop: threading.Event) -> float:
+        while True:
+            reserved = self.budget.reserve(size)
+            if reserved is not None:
+                return reserved
+            self.clock.wait(_BUDGET_LOOK_S, stop)
+
+    def _after(self, fault: FaultError, tries: int, stop: threading.Event, *, alone: bool) -> None:
+        """Wait as the fault calls for, or raise it; ``alone``: nobody was answered meanwhile."""
+        if fault.way is Way.END:
+            raise EndpointError(f"{self._named}: {self._advised(fault)}") from fault
+        if fault.way not in {Way.AGAIN, Way.WAIT}:
+            raise fault
+        if tries >= self.options.attempts:
+            if fault.kind in {"UnreachableError", "ProxyError"} and alone:
+                raise EndpointError(f"{self._named}: {fault}; see `lam3db doctor --online`")
+            raise fault
+        delay = backoff(tries)
+        if fault.way is Way.AGAIN:
+            self.clock.wait(delay, stop)
+            return
+        asked = fault.wait_s is not None
+        delay = fault.wait_s if fault.wait_s is not None else delay
+        if self.pace.pause(delay) >= _REPORT_S:
+            self._report(fault, delay, asked=asked)
+
+    def _report(self, fault: FaultError, delay: float, *, asked: bool) -> None:
+        by = "asks to wait" if asked else "is too busy; waiting"
+        shown = min(delay, 10 * 365 * 86400.0)
+        until = datetime.now(UTC) + timedelta(seconds=shown)
+        _log.warning(
+            "%s %s %.0f s, until %s UTC (%s). Ctrl-C stops; nothing is lost.",
+            self._named, by, delay, until.strftime("%Y-%m-%d %H:%M:%S"), fault,
+        )  # fmt: skip
+
+    @property
+    def _named(self) -> str:
+        return f"{self.what} at {self._host}"
+
+    def _advised(self, fault: FaultError) -> str:
+        if fault.kind == "KeyRefusedError":
+            if self.options.key_env is None:
+                return f"{fault}; it wants a key: name its variable with key_env"
+            return f"{fault}; the key in {self.options.key_env} is refused"
+        if fault.kind == "QuotaExhaustedError":
+            return f"{fault}; nothing is left to spend there, and trying again would not help"
+        if fault.kind == "NoSuchModelError":
+            return f"{fault}; see whether url and model are right (`lam3db doctor --online`)"
+        return str(fault)
+
+    def _exchange(self, wire: Wire, call: Call) -> Reply:
+        """Send a call and return its JSON; raise FaultError for whatever else comes back."""
+        data = None
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"lam3db/{__version__}",
+        }
+        if call.body is not None:
+            data = json.dumps(call.body(), allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        if self.key is not None:
+            headers[self.scheme.header] = self.scheme.prefix + self.key.value
+        started = time.monotonic()
+        try:
+            method = "GET" if data is None else "POST"
+            raw = wire.send(method, self._base + call.path, headers, data)
+            body = self._without_key(raw.body)
+            if raw.status // 100 != 2:  # noqa: PLR2004 - success
+                text = body[:4096].decode("utf-8", "replace")
+                raise self.scheme.classify(
+                    ErrorReply(raw.status, raw.headers, _json_or_none(body), text)
+                )
+        except FaultError as fault:
+            fault.args = (self._masked(str(fault)),)
+            raise
+        value = _json(body)
+        return Reply(value, 1000 * (time.monotonic() - started), usage_of(value))
+
+    def _masked(self, text: str) -> str:
+        return text if self.key is None else self.key.mask(text)
+
+    def _without_key(self, body: bytes) -> bytes:
+        """Return a reply without the key, should the endpoint have repeated it."""
+        if self.key is None or self.key.value.encode() not in body:
+            return body
+        return self.key.mask(body.decode("utf-8", "replace")).encode()
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return _json(body)
+    except FaultError:
+        return None
+
+
+def _json(body: bytes) -> Any:
+    """Return a reply's JSON; what is cut short or none at all is a fault."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        start = body[:60].decode("utf-8", "replace")
+        text = f"the reply is no JSON ({len(body)} bytes, {start!r} ...): {error}"
+        fault = FaultError(Way.AGAIN, "NotJsonError", text)
+        fault.billed = True
+        raise fault from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+__all__ = ["BEARER", "BudgetExhaustedError", "Call", "Client", "EndpointError", "Reply", "Scheme"]

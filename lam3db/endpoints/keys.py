@@ -1,0 +1,79 @@
+"""API keys: from the environment or a ``.env`` file of the working folder, and nowhere else.
+
+The environment comes first. The file is read for the one name asked and never loaded into
+the environment, where every program we start would see all of it.
+
+What must hold: a key is shown, stored and logged nowhere; a key that cannot be one is told
+by its variable's name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lam3db.errors import ConfigError
+from lam3db.redaction import MASK
+
+ENV_FILE = ".env"
+_CLEAN = re.compile(r"[!-~]+")
+_SHORT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key and where it was found; printing one shows the variable's name only."""
+
+    value: str = field(repr=False)
+    variable: str
+    place: str
+
+    def mask(self, text: str) -> str:
+        """Return ``text`` without the key."""
+        return text.replace(self.value, MASK) if len(self.value) >= _SHORT else text
+
+
+def find_key(variable: str) -> Key | None:
+    """Return the key of this variable; None where it is set nowhere.
+
+    Raises:
+        ConfigError: it holds blanks, quotes or what no HTTP header can carry.
+
+    """
+    place = "the environment"
+    value = os.environ.get(variable)
+    if not value:
+        place = ENV_FILE
+        value = _from_file(variable)
+    if not value:
+        return None
+    if _CLEAN.fullmatch(value) is None or value[0] in "\"'":
+        raise ConfigError(
+            f"{variable} (from {place}) is no clean key: set it again without blanks, quotes, "
+            "line ends or characters beyond ASCII"
+        )
+    return Key(value, variable, place)
+
+
+def require_key(variable: str, what: str) -> Key:
+    """Return the key of this variable; raise ConfigError where it is set nowhere."""
+    key = find_key(variable)
+    if key is None:
+        raise ConfigError(
+            f"{what}: no key: set {variable} in the environment, or write {variable}=... into "
+            f"{ENV_FILE} in the working folder"
+        )
+    return key
+
+
+def _from_file(variable: str) -> str | None:
+    from dotenv import dotenv_values
+
+    if not Path(ENV_FILE).is_file():
+        return None
+    try:
+        return dotenv_values(ENV_FILE, interpolate=False).get(variable)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{ENV_FILE} cannot be read: {error}") from error

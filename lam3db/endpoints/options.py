@@ -1,0 +1,68 @@
+"""The endpoint block of a config: where a judge or a model has it, and its budget changed.
+
+What must hold: a judge's endpoint options stand under ``settings.endpoint``, a model's under
+``endpoint``; a budget for what asks no endpoint is an error, not ignored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lam3db.config_files import Faults, raise_faults
+from lam3db.config_shapes import EndpointOptions, FrozenDict, check
+from lam3db.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lam3db.config_shapes import JudgeConfig, ModelConfig
+
+
+def endpoint_of(config: JudgeConfig | ModelConfig) -> EndpointOptions | None:
+    """Return the endpoint a judge or model asks; None where it asks none.
+
+    Raises:
+        ConfigError: the block is wrong.
+
+    """
+    settings = getattr(config, "settings", None)
+    if settings is None:
+        return getattr(config, "endpoint", None)
+    block = settings.get("endpoint")
+    if block is None or isinstance(block, EndpointOptions):
+        return block
+    faults = Faults(f"judge {config.name}, settings.endpoint")
+    options = check(EndpointOptions, block, faults.add)
+    raise_faults(faults)
+    return options
+
+
+def with_budget(config: Any, max_requests: int | None = None, max_cost: float | None = None) -> Any:
+    """Return a judge's or model's config with this budget in place of its own.
+
+    Raises:
+        ConfigError: it asks no endpoint, or has no prices to reckon a cost with.
+
+    """
+    change = {"max_requests": max_requests, "max_cost": max_cost}
+    change = {name: value for name, value in change.items() if value is not None}
+    if not change:
+        return config
+    options = endpoint_of(config)
+    if options is None:
+        words = " and ".join(f"--{name.replace('_', '-')}" for name in change)
+        raise ConfigError(f"{config.name} asks no endpoint: {words} would have no effect")
+    check_budget(options.model_copy(update=change), config.name)
+    if hasattr(config, "settings"):
+        block = FrozenDict({**config.settings["endpoint"], **change})
+        return config.model_copy(
+            update={"settings": FrozenDict({**config.settings, "endpoint": block})}
+        )
+    return config.model_copy(update={"endpoint": options.model_copy(update=change)})
+
+
+def check_budget(options: EndpointOptions, what: str) -> None:
+    """Raise ConfigError for a cost that cannot be reckoned."""
+    if options.max_cost is not None and options.input_price is None:
+        raise ConfigError(
+            f"{what}: max_cost needs input_price and output_price (US dollars per million tokens) "
+            "in the endpoint block"
+        )
