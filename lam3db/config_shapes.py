@@ -7,12 +7,13 @@ is immutable and hashable down to the last nested setting.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date  # noqa: TC003 - pydantic reads it
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -63,6 +64,15 @@ def freeze(value: Any) -> Any:
     return value
 
 
+def _day(value: Any) -> Any:
+    """Return text as the day it writes; our YAML reader leaves days as text."""
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
 Precision = Literal["fp32", "fp16", "bf16"]
 Settings = Annotated[dict[str, Any], AfterValidator(freeze)]
 _WHOLE = "a whole number from 1"
@@ -204,7 +214,7 @@ class JudgeConfig(_Frozen):
     kind: str = Field(min_length=1, description=_TEXT)
     settings: Settings = Field(default_factory=FrozenDict, description="a mapping")
     policy: Policy | None = Field(default=None, description="a mapping")
-    ends_on: date | None = Field(default=None, description="a day, written 2026-12-31")
+    ends_on: Day | None = Field(default=None, description="a day, written 2026-12-31")
     about: About = Field(default=About(), description="a mapping")
     notes: str = Field(default="", description=_TEXT)
 

@@ -639,3 +639,11 @@ def test_lines_are_known_for_every_entry() -> None:
     assert lines == {
         ("a",): 1, ("a", "b"): 2, ("a", "b", 0): 3, ("a", "b", 1): 4, ("a", "b", 1, "c"): 4,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("day", ["2026-13-01", "soon", "20261231.5", "5"])
+def test_a_day_that_is_none_is_told(tmp_path: Path, day: str) -> None:
+    path = tmp_path / "j.yaml"
+    path.write_text(f"kind: refusal\nends_on: {day}\n")
+    with pytest.raises(ConfigError, match=r"ends_on.*2026-12-31"):
+        load_judge_config(path)

@@ -84,8 +84,9 @@ class ErrorReply:
         said = self.error.get("message")
         if not isinstance(said, str):
             said = self.text
-        code = self.error.get("code")
-        named = f" ({code})" if isinstance(code, str) else ""
+        codes = (self.error.get(name) for name in ("code", "status"))
+        code = next((one for one in codes if isinstance(one, str)), None)
+        named = "" if code is None else f" ({code[:_SHOWN]})"
         said = " ".join(said[: 2 * _SHOWN].split())[:_SHOWN]
         return f"HTTP {self.status}{named}: {said}" if said else f"HTTP {self.status}{named}"
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import stub_apis
+from faulty_server import FaultyServer
 from small_detoxify import no_image, outcomes, quiet, sentences
 
 from lam3db.config import JudgeConfig, Policy
@@ -18,7 +20,7 @@ from lam3db.plugins import JUDGE_KINDS, judge_maker
 from lam3db.records import Failed, Finding, Sees, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from small_classifier import Small
     from small_detoxify import Checkpoint
@@ -50,13 +52,26 @@ class Case:
     settings: Mapping[str, Any]
     telling: tuple[Mapping[str, Any], ...]
     idle: tuple[Mapping[str, Any], ...]
+    address: tuple[str, int] | None = None
+    """Of its endpoint: the only one it may connect to."""
 
     def config(self, kind: str, **changed: Any) -> JudgeConfig:
         return JudgeConfig(name="case", kind=kind, settings=dict(self.settings) | changed)
 
 
+@pytest.fixture(scope="session")
+def api() -> Iterator[FaultyServer]:
+    """A server that plays the judging APIs, all being well."""
+    with FaultyServer(stub_apis.play) as server:
+        yield server
+
+
 @pytest.fixture
-def case(request: pytest.FixtureRequest, bert: Checkpoint, classifier: Small) -> Case:
+def case(
+    request: pytest.FixtureRequest, bert: Checkpoint, classifier: Small, api: FaultyServer
+) -> Case:
+    asks = {"url": api.url, "requests_per_minute": 1e6}
+    address = ("127.0.0.1", api.port)
     detoxify = {"checkpoint": str(bert.path), "config_path": str(bert.folder), "device": "cpu"}
     cases = {
         "null": Case({}, ({"fail": 2}, {"unparsed": 3}), ({"delay_ms": 1},)),
@@ -100,6 +115,18 @@ def case(request: pytest.FixtureRequest, bert: Checkpoint, classifier: Small) ->
             detoxify,
             ({"bf16": True}, {"window": 20, "overlap": 5}, {"overlap": 3}),
             ({"token_budget": 7}, {"variant": "original-small"}, {"device": "auto"}),
+        ),
+        "openai-moderation": Case(
+            {"endpoint": asks},
+            ({"model": "omni-moderation-2027-01-01"},),
+            ({"endpoint": asks | {"concurrency": 1, "proxy": "none"}}, {"sees": ("response",)}),
+            address,
+        ),
+        "perspective": Case(
+            {"endpoint": asks},
+            ({"attributes": ("INSULT", "TOXICITY")}, {"languages": ("fr",)}),
+            ({"endpoint": asks | {"concurrency": 1, "attempts": 2}}, {"do_not_store": False}),
+            address,
         ),
     }
     assert set(cases) == set(JUDGE_KINDS), "every kind of judge needs a case"
@@ -210,13 +237,27 @@ def test_only_what_is_declared_is_looked_at(case: Case, kind: str) -> None:
 
 
 @every_kind
-def test_no_network_is_asked(case: Case, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a network was asked")
+def test_no_network_is_asked_but_its_endpoint(
+    case: Case, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+    asked: set[Any] = set()
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    assert findings(kind, case.config(kind), ["red ball"])
+    def connecting(self: socket.socket, address: Any) -> None:
+        asked.add(address)
+        assert address == case.address, "a network was asked"
+        connect(self, address)
+
+    def resolving(host: Any, port: Any, *more: Any, **named: Any) -> Any:
+        asked.add((host, port))
+        assert (host, port) == case.address, "a network was asked"
+        return resolve(host, port, *more, **named)
+
+    monkeypatch.setattr(socket.socket, "connect", connecting)
+    monkeypatch.setattr(socket, "getaddrinfo", resolving)
+    found = findings(kind, case.config(kind), ["red ball"])
+    assert isinstance(found["red ball"], Finding)
+    assert asked == ({case.address} if case.address else set())
 
 
 @every_kind

@@ -1,0 +1,253 @@
+"""Google's Perspective API: how a comment sounds, attribute by attribute.
+
+``value`` is the score of the first attribute asked for; every attribute is stored by its
+name. It measures tone: a polite harmful answer scores near 0. Texts above the API's 20 KB are
+asked about in overlapping windows, none of it dropped; of each attribute the highest score
+counts, and an attribute ``windows`` holds their number. The service ends after 2026 (its
+YAML says so, ``ends_on``); it was retrained without version numbers.
+
+What must hold: a language the API does not know and a comment it finds empty are
+``abstained`` with the reason, never a score; an attribute that is missing is a failure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from lam3db.config_shapes import EndpointOptions  # noqa: TC001 - pydantic reads it
+from lam3db.endpoints.budget import size_of
+from lam3db.endpoints.client import Client, Reply, Scheme
+from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify, wrong_schema
+from lam3db.endpoints.options import check_budget
+from lam3db.endpoints.proxy import check_url
+from lam3db.errors import ConfigError
+from lam3db.judges.asking import AskingJudge, Question
+from lam3db.judges.blank import BLANK, is_blank
+from lam3db.judges.settings import JudgeSettings, read_settings
+from lam3db.records import Failed, Finding, JudgeIdentity, JudgeKind, ScoreStatus, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lam3db.config import JudgeConfig
+    from lam3db.plugins import ImageOpener, Tick
+
+PARSER_VERSION = 1
+"""Of windows, maximum and abstention: raise it when the same replies would read otherwise."""
+API_VERSION = "v1alpha1"
+WINDOW_BYTES = 20_000
+"""Of UTF-8; the API takes 20 KB."""
+OVERLAP_BYTES = 1_000
+REQUESTS_PER_MINUTE = 60.0
+"""The quota of a new project: one request a second."""
+PRODUCTION = (
+    "TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT",
+)  # fmt: skip
+_LANGUAGE = "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"
+_ANSWERS = {
+    _LANGUAGE: "a language the API does not know",
+    "COMMENT_EMPTY": "the API finds the comment empty",
+}
+_KEY_REASONS = ("API_KEY_INVALID", "API_KEY_EXPIRED", "keyInvalid")
+_SPELLED = re.compile("does not support request languages", re.IGNORECASE)
+_Name = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]{0,63}$")]
+_Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+
+
+class PerspectiveSettings(JudgeSettings):
+    """What a perspective judge can be told."""
+
+    attributes: tuple[_Name, ...] = Field(
+        default=PRODUCTION, min_length=1, description="a list of attributes such as TOXICITY"
+    )
+    languages: tuple[_Language, ...] = Field(
+        default=(), description="a list of language codes, or left out for the API to guess"
+    )
+    do_not_store: bool = Field(default=True, description="true or false")
+    endpoint: EndpointOptions = Field(description="a mapping")
+
+
+@dataclass(frozen=True, slots=True)
+class PerspectiveMaker:
+    """How perspective judges are described and loaded."""
+
+    def describe(self, config: JudgeConfig, tick: Tick) -> JudgeIdentity:
+        """Return the identity: attributes, languages, windows; raise ConfigError."""
+        del tick
+        settings = _settings(config)
+        spec: dict[str, Any] = {
+            "api": "perspective",
+            "version": API_VERSION,
+            "parser": PARSER_VERSION,
+            "attributes": list(settings.attributes),
+            "window_bytes": WINDOW_BYTES,
+        }
+        if settings.languages:
+            spec["languages"] = list(settings.languages)
+        return JudgeIdentity(
+            name=config.name,
+            kind=JudgeKind.API,
+            version=API_VERSION,
+            spec=spec,
+            heading=settings.attributes[0].lower().replace("_", " "),
+        )
+
+    def load(
+        self, config: JudgeConfig, identity: JudgeIdentity, open_image: ImageOpener
+    ) -> AskingJudge[Mapping[str, float]]:
+        """Look up key and proxy; raise ConfigError where there is none."""
+        del identity, open_image
+        settings = _settings(config)
+        options = settings.endpoint
+        if options.requests_per_minute is None:
+            options = options.model_copy(update={"requests_per_minute": REQUESTS_PER_MINUTE})
+        scheme = Scheme("x-goog-api-key", "", classify_error)
+        client = Client(options, f"judge {config.name}", scheme)
+        asks = _Asks(settings)
+        return AskingJudge(
+            client, "/comments:analyze", asks.questions, asks.read, asks.combine, abstention
+        )
+
+
+def _settings(config: JudgeConfig) -> PerspectiveSettings:
+    settings = read_settings(config, PerspectiveSettings)
+    if len(set(settings.attributes)) < len(settings.attributes):
+        raise ConfigError(f"judge {config.name}, settings: attributes: a name is given twice")
+    check_url(settings.endpoint.url, f"judge {config.name}")
+    check_budget(settings.endpoint, f"judge {config.name}")
+    return settings
+
+
+def classify_error(reply: ErrorReply) -> FaultError:
+    """Return the fault of an error reply as Google's APIs mean it."""
+    kind = _error_type(reply)
+    if kind is not None:
+        return FaultError(Way.ITEM, kind, reply.words)
+    reasons = _reasons(reply)
+    said = str(reply.error.get("message", ""))
+    if reasons & set(_KEY_REASONS) or "API key not valid" in said:
+        return FaultError(Way.END, "KeyRefusedError", reply.words)
+    found = classify(reply)
+    if reply.status in {403, 429}:
+        if "dailyLimitExceeded" in reasons or "per day" in said:
+            return FaultError(Way.END, "QuotaExhaustedError", reply.words)
+        if reply.error.get("status") == "RESOURCE_EXHAUSTED" or reasons & {
+            "rateLimitExceeded",
+            "userRateLimitExceeded",
+            "RATE_LIMIT_EXCEEDED",
+        }:
+            return FaultError(Way.WAIT, "RateLimitedError", reply.words, found.wait_s)
+    return found
+
+
+def _details(reply: ErrorReply) -> list[Mapping[str, Any]]:
+    lists = (reply.error.get(name) for name in ("details", "errors"))
+    return [one for found in lists if isinstance(found, list) for one in found if _is_object(one)]
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _reasons(reply: ErrorReply) -> set[str]:
+    found = (one.get("reason") for one in _details(reply))
+    return {one for one in found if isinstance(one, str)}
+
+
+def _error_type(reply: ErrorReply) -> str | None:
+    """Return the API's own name of what is wrong with a comment."""
+    for one in _details(reply):
+        kind = one.get("errorType")
+        if isinstance(kind, str) and re.fullmatch(r"[A-Z_]{1,64}", kind):
+            return kind
+    return _LANGUAGE if _SPELLED.search(str(reply.error.get("message", ""))) else None
+
+
+def abstention(failed: Failed) -> Finding | None:
+    """Return the finding of an error that is an answer: it abstains, and says why."""
+    reason = _ANSWERS.get(failed.error_class)
+    if reason is None:
+        return None
+    return Finding(ScoreStatus.ABSTAINED, explanation=f"{reason}: {failed.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asks:
+    """Makes the requests of one judge and reads their replies."""
+
+    settings: PerspectiveSettings
+
+    def questions(self, subject: Subject) -> Finding | list[Question]:
+        """Return one question per window; an empty answer is not asked about."""
+        if is_blank(subject.response):
+            return BLANK
+        windows = [text for text in cut(subject.response) if not is_blank(text)]
+        return [Question(size_of([text]), partial(self._body, text)) for text in windows]
+
+    def _body(self, text: str) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "comment": {"text": text},
+            "requestedAttributes": {name: {} for name in self.settings.attributes},
+            "doNotStore": self.settings.do_not_store,
+        }
+        if self.settings.languages:
+            body["languages"] = list(self.settings.languages)
+        return body
+
+    def read(self, reply: Reply) -> Mapping[str, float]:
+        """Return the score of each attribute asked for; raise FaultError where one is missing."""
+        value = reply.value if isinstance(reply.value, dict) else {}
+        scores = value.get("attributeScores")
+        if not isinstance(scores, dict):
+            raise wrong_schema("no attributeScores")
+        return {name: _score(name, scores.get(name)) for name in self.settings.attributes}
+
+    def combine(self, parts: list[Mapping[str, float]]) -> Finding:
+        """Return one finding of one or several windows: the highest score of each attribute."""
+        names = self.settings.attributes
+        attributes = {name: max(part[name] for part in parts) for name in names}
+        explanation = None
+        if len(parts) > 1:
+            attributes["windows"] = float(len(parts))
+            explanation = f"highest over {len(parts)} windows of {WINDOW_BYTES} bytes"
+        return Finding(value=attributes[names[0]], explanation=explanation, attributes=attributes)
+
+
+def _score(name: str, found: Any) -> float:
+    summary = found.get("summaryScore") if isinstance(found, dict) else None
+    score = summary.get("value") if isinstance(summary, dict) else None
+    if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1:
+        return float(score)
+    raise wrong_schema(f"the score of {name} is missing or no number from 0 to 1")
+
+
+def cut(text: str, size: int = WINDOW_BYTES, overlap: int = OVERLAP_BYTES) -> list[str]:
+    """Return a text as overlapping windows of at most ``size`` bytes, cut between characters."""
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) <= size:
+        return [text]
+    windows = []
+    start = 0
+    while True:
+        end = _boundary(data, start + size)
+        windows.append(data[start:end].decode("utf-8", "surrogatepass"))
+        if end == len(data):
+            return windows
+        start = _boundary(data, end - overlap)
+
+
+def _boundary(data: bytes, at: int) -> int:
+    """Return the last beginning of a character at or before ``at``."""
+    if at >= len(data):
+        return len(data)
+    while data[at] & 0xC0 == 0x80:  # noqa: PLR2004 - the mark of a following byte
+        at -= 1
+    return at
+
+
+MAKER = PerspectiveMaker()
