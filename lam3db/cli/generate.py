@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lam3db.cli.options import Db, Where, pairs
+from lam3db.cli.options import Db, MaxCost, MaxRequests, Where, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,8 @@ def generate(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what has failed for good.")
     ] = False,
+    max_requests: MaxRequests = None,
+    max_cost: MaxCost = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
@@ -50,13 +52,14 @@ def generate(
     """Ask models for the answers that are not stored yet."""
     from lam3db.cli.progress import Bar
     from lam3db.config import load_model_config, load_runtime_config
+    from lam3db.endpoints.options import with_budget
     from lam3db.pipeline.generate import GenerateJob, Shard
     from lam3db.pipeline.preflight import preflight
     from lam3db.store.engine import open_store
 
     sizes = [] if batch_size is None else [f"batch_size={batch_size}"]
     loaded = load_runtime_config(runtime, [*(settings or []), *sizes])
-    models = [load_model_config(name) for name in model]
+    models = [with_budget(load_model_config(name), max_requests, max_cost) for name in model]
     tell(loaded.changes)
     jobs = [
         GenerateJob(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lam3db.cli.options import Db, Format
+from lam3db.cli.options import Db, Format, MaxCost, MaxRequests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,8 @@ def judge(
         list[str] | None,
         typer.Option(help="Ask again where the status is this (unparsed ...): a new revision."),
     ] = None,
+    max_requests: MaxRequests = None,
+    max_cost: MaxCost = None,
     db: Db = None,
 ) -> None:
     """Score stored answers; `--pending` drains what has no score under the judges named."""
@@ -47,6 +49,7 @@ def judge(
         typer.echo(ctx.get_help())
         raise typer.Exit(2)
     from lam3db.config import load_judge_config
+    from lam3db.endpoints.options import with_budget
     from lam3db.pipeline.judge import JudgeJob
     from lam3db.pipeline.judges import judges_in_use
     from lam3db.store.engine import open_store
@@ -58,6 +61,7 @@ def judge(
     with open_store(db, mode="write") as store:
         if not configs:
             configs = judges_in_use(store)
+        configs = [with_budget(one, max_requests, max_cost) for one in configs]
         jobs = [JudgeJob(one, scope, retry=retry, retry_status=statuses) for one in configs]
         results = judge_all(store, jobs)
     leave(results)
@@ -150,6 +154,12 @@ def summary(result: JudgeResult) -> str:
     )
     if not counts.planned:
         return f"{name}: nothing pending{given_up}"
+    if result.ended_on is not None:
+        left = counts.planned - counts.cached
+        return (
+            f"{name}: ended on {result.ended_on}: {counts.planned} pending, {counts.cached} scored "
+            f"by findings already stored, {left} stay pending"
+        )
     linked = f", {counts.cached} by findings already stored" if counts.cached else ""
     failed = f", {counts.failed} failed" if counts.failed else ""
     line = (

@@ -18,6 +18,14 @@ Db = Annotated[
         help="The database: a SQLite file, or an SQLAlchemy URL.",
     ),
 ]
+MaxRequests = Annotated[
+    int | None,
+    typer.Option(min=1, help="Send no more requests than this to the endpoint (each of them)."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(min=0, help="Spend no more US dollars than this at the endpoint (each of them)."),
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(

@@ -22,13 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from lam3db import __version__
-from lam3db.endpoints import proxy as proxies
 from lam3db.endpoints.budget import Budget, Size, Usage, usage_of
 from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify
 from lam3db.endpoints.flight import Flight
-from lam3db.endpoints.keys import require_key
 from lam3db.endpoints.limits import Clock, Pace, RealClock
-from lam3db.endpoints.options import check_budget
+from lam3db.endpoints.options import way_to
 from lam3db.endpoints.retry import backoff
 from lam3db.endpoints.wire import Wire
 from lam3db.errors import BudgetExhaustedError, EndpointError
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
     from lam3db.config_shapes import EndpointOptions
     from lam3db.endpoints.faults import Classifier
-    from lam3db.endpoints.keys import Key
     from lam3db.records import Failed
 
 T = TypeVar("T")
@@ -98,8 +95,7 @@ class Client:
             ConfigError: no key, a URL or proxy that is none, a key that would travel open.
 
         """
-        proxies.check_url(options.url, what)
-        check_budget(options, what)
+        self.proxy, self.key = way_to(options, what)
         self.options = options
         self.what = what
         self.scheme = scheme
@@ -111,11 +107,6 @@ class Client:
             options.input_price or 0.0,
             options.output_price or 0.0,
         )
-        self.proxy = proxies.proxy_for(options.url, options.proxy)
-        self.key: Key | None = None
-        if options.key_env is not None:
-            self.key = require_key(options.key_env, what)
-            proxies.check_secrecy(options.url, self.proxy, options.key_env, what)
         self._host = urlsplit(options.url).netloc
         self._base = options.url.rstrip("/")
         self._lock = threading.Lock()

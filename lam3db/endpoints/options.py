@@ -10,10 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.config_files import Faults, raise_faults
 from lam3db.config_shapes import EndpointOptions, FrozenDict, check
+from lam3db.endpoints import proxy as proxies
+from lam3db.endpoints.keys import require_key
 from lam3db.errors import ConfigError
 
 if TYPE_CHECKING:
     from lam3db.config_shapes import JudgeConfig, ModelConfig
+    from lam3db.endpoints.keys import Key
+    from lam3db.endpoints.proxy import Proxy
+
+
+def way_to(options: EndpointOptions, what: str) -> tuple[Proxy, Key | None]:
+    """Return by which proxy and with which key an endpoint is asked; asks nothing.
+
+    Raises:
+        ConfigError: no key where one is named, a URL or proxy that is none, a key that would
+            travel open, a budget that cannot be reckoned.
+
+    """
+    check_endpoint(options, what)
+    proxy = proxies.proxy_for(options.url, options.proxy)
+    if options.key_env is None:
+        return proxy, None
+    key = require_key(options.key_env, what)
+    proxies.check_secrecy(options.url, proxy, options.key_env, what)
+    return proxy, key
+
+
+def check_endpoint(options: EndpointOptions, what: str) -> None:
+    """Raise ConfigError for a block that is wrong whatever the surroundings."""
+    proxies.check_url(options.url, what)
+    check_budget(options, what)
 
 
 def endpoint_of(config: JudgeConfig | ModelConfig) -> EndpointOptions | None:
@@ -49,7 +76,9 @@ def with_budget(config: Any, max_requests: int | None = None, max_cost: float | 
     options = endpoint_of(config)
     if options is None:
         words = " and ".join(f"--{name.replace('_', '-')}" for name in change)
-        raise ConfigError(f"{config.name} asks no endpoint: {words} would have no effect")
+        raise ConfigError(
+            f"{config.name} asks no endpoint: {words} would have no effect; name only what does"
+        )
     check_budget(options.model_copy(update=change), config.name)
     if hasattr(config, "settings"):
         block = FrozenDict({**config.settings["endpoint"], **change})

@@ -27,8 +27,7 @@ from lam3db.endpoints.budget import size_of
 from lam3db.endpoints.client import Client, Reply
 from lam3db.endpoints.faults import FaultError, Way, wrong_schema
 from lam3db.endpoints.images import ENCODER, data_url
-from lam3db.endpoints.options import check_budget
-from lam3db.endpoints.proxy import check_url
+from lam3db.endpoints.options import check_endpoint
 from lam3db.errors import ConfigError
 from lam3db.judges.asking import AskingJudge, Question
 from lam3db.judges.blank import BLANK, is_blank
@@ -121,8 +120,7 @@ def _settings(config: JudgeConfig) -> ModerationSettings:
         )
     if "response" not in settings.sees or len(set(settings.sees)) < len(settings.sees):
         raise ConfigError(f"{where}: sees: write [response] or [response, image]")
-    check_url(settings.endpoint.url, f"judge {config.name}")
-    check_budget(settings.endpoint, f"judge {config.name}")
+    check_endpoint(settings.endpoint, f"judge {config.name}")
     return settings
 
 

@@ -23,8 +23,7 @@ from lam3db.config_shapes import EndpointOptions  # noqa: TC001 - pydantic reads
 from lam3db.endpoints.budget import size_of
 from lam3db.endpoints.client import Client, Reply, Scheme
 from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify, wrong_schema
-from lam3db.endpoints.options import check_budget
-from lam3db.endpoints.proxy import check_url
+from lam3db.endpoints.options import check_endpoint
 from lam3db.errors import ConfigError
 from lam3db.judges.asking import AskingJudge, Question
 from lam3db.judges.blank import BLANK, is_blank
@@ -118,8 +117,7 @@ def _settings(config: JudgeConfig) -> PerspectiveSettings:
     settings = read_settings(config, PerspectiveSettings)
     if len(set(settings.attributes)) < len(settings.attributes):
         raise ConfigError(f"judge {config.name}, settings: attributes: a name is given twice")
-    check_url(settings.endpoint.url, f"judge {config.name}")
-    check_budget(settings.endpoint, f"judge {config.name}")
+    check_endpoint(settings.endpoint, f"judge {config.name}")
     return settings
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lam3db import plugins
-from lam3db.errors import ConfigError
+from lam3db.errors import BudgetExhaustedError, ConfigError
 from lam3db.media import MediaRoot
 from lam3db.pipeline.ending import recorded_end
 from lam3db.pipeline.interrupt import Interruption
@@ -280,6 +280,9 @@ def _window(
     while True:
         try:
             batch = next(outcomes, None)
+        except BudgetExhaustedError as error:  # nothing has failed: what is left stays pending
+            yield 0, 0, str(error)
+            return
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is recorded
             failed = Failed.from_exception(error)
             with store.write() as conn:

@@ -3,7 +3,8 @@
 What must hold: a judge is shown a :class:`~lam3db.records.Subject` holding only what it
 declares to see; identical subjects are judged once and the finding is linked to every
 generation; a judge that fails leaves failures, never scores; a judge is loaded once, and
-not at all when nothing is pending.
+not at all when nothing is pending or its service has ended (``ends_on``): then what it has
+said before is linked, and the rest stays pending.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from lam3db import plugins
+from lam3db.errors import BudgetExhaustedError
 from lam3db.media import MediaRoot
 from lam3db.pipeline.ending import recorded_end
 from lam3db.pipeline.interrupt import Interruption
@@ -52,13 +55,26 @@ WINDOW = 2048
 class JudgeJob:
     """What is asked for: one judge over a scope.
 
-    ``retry_status``: judge again what stands under these statuses, as a revision.
+    ``retry_status``: judge again what stands under these statuses, as a revision. ``today``
+    (UTC) is compared with the day on which the judge's service ends.
     """
 
     judge: JudgeConfig
     scope: ScoreScope = field(default_factory=lambda: ScoreScope(None, None, None))
     retry: bool = False
     retry_status: tuple[ScoreStatus, ...] = ()
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
+
+    @property
+    def days_left(self) -> int | None:
+        """Days until the judge's service ends, below 0 afterwards; None where it does not."""
+        ends_on = self.judge.ends_on
+        return None if ends_on is None else (ends_on - self.today).days
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the judge's service answers no more."""
+        return self.days_left is not None and self.days_left < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,7 @@ class JudgeResult:
     """What became of it. ``counts.cached`` were scored by a finding already stored.
 
     ``given_up`` answers in scope have failed for good or three times and were not tried again.
+    ``ended_on`` is the day on which the judge's service has ended; None while it answers.
     """
 
     judge: str
@@ -76,6 +93,7 @@ class JudgeResult:
     seconds: float
     error: str | None = None
     given_up: int = 0
+    ended_on: date | None = None
 
 
 def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> JudgeResult:
@@ -87,14 +105,22 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     """
     watch = watch or Silence()
     started = time.monotonic()
+    _tell_end(job, watch)
     identity = plugins.judge_maker(job.judge.kind).describe(job.judge, watch.hashing)
     judge_id, todo, given_up = _survey(store, job, identity)
     counts = RunCounts(planned=len(todo), new=0, cached=0, failed=0)
-    digest = identity.digest.hex()
+    result = JudgeResult(
+        job.judge.name,
+        identity.digest.hex(),
+        None,
+        counts,
+        RunStatus.FAILED if given_up else RunStatus.FINISHED,
+        0.0,
+        given_up=given_up,
+        ended_on=job.judge.ends_on if job.has_ended else None,
+    )
     if not todo:
-        seconds = time.monotonic() - started
-        status = RunStatus.FAILED if given_up else RunStatus.FINISHED
-        return JudgeResult(job.judge.name, digest, None, counts, status, seconds, given_up=given_up)
+        return replace(result, seconds=time.monotonic() - started)
     work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id))
     watch.begin(job.judge.name, len(todo), 0, 0)
     try:
@@ -106,10 +132,22 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     finally:
         work.close()
         watch.end()
-    seconds = time.monotonic() - started
-    return JudgeResult(
-        job.judge.name, digest, work.run_uid, counts, status, seconds, error, given_up
+    return replace(
+        result,
+        run_uid=work.run_uid,
+        counts=counts,
+        status=status,
+        seconds=time.monotonic() - started,
+        error=error,
     )
+
+
+def _tell_end(job: JudgeJob, watch: Watch) -> None:
+    """Say when the judge's service will end, while there is time."""
+    days = job.days_left
+    if days is not None and days >= 0:
+        left = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
+        watch.note(f"{job.judge.name} ends on {job.judge.ends_on} ({left})")
 
 
 @dataclass(slots=True)
@@ -202,7 +240,9 @@ def _drain(
                     return RunStatus.FAILED, counts, error
                 if interruption.asked:
                     return RunStatus.INTERRUPTED, counts, None
-    return (RunStatus.FAILED if counts.failed else RunStatus.FINISHED), counts, None
+    left = counts.planned - counts.new - counts.cached
+    unjudged = left if work.job.has_ended else counts.failed
+    return (RunStatus.FAILED if unjudged else RunStatus.FINISHED), counts, None
 
 
 def _add(counts: RunCounts, change: RunCounts) -> RunCounts:
@@ -222,13 +262,16 @@ def _window(work: _Work, ids: Sequence[int]) -> Iterator[tuple[RunCounts, str | 
     groups, linked = _link(work, subjects)
     if linked:
         yield RunCounts(planned=0, new=0, cached=linked, failed=0), None
-    if not groups:
+    if not groups or work.job.has_ended:
         return
     shown = {subjects[group[0]].digest: subjects[group[0]] for group in groups.values()}
     outcomes = work.judge().judge(list(shown.values()))
     while True:
         try:
             batch = next(outcomes, None)
+        except BudgetExhaustedError as error:  # nothing has failed: what is left stays pending
+            yield RunCounts(0, 0, 0, 0), str(error)
+            return
         except Exception as error:  # noqa: BLE001 - a judge may raise anything; it is recorded
             failed = Failed.from_exception(error)
             with work.store.write() as conn:
@@ -271,7 +314,12 @@ def _write(
     groups: Mapping[bytes, list[int]],
     batch: Sequence[tuple[Subject, Finding | Failed]],
 ) -> RunCounts:
-    """Write one batch's findings and failures in one transaction."""
+    """Write one batch's findings and failures in one transaction.
+
+    A batch is empty where a slow judge only lets us look up: the run beats, nothing else.
+    """
+    if not batch:
+        return RunCounts(0, 0, 0, 0)
     findings: list[FindingIn] = []
     failures: list[FailureIn] = []
     for subject, outcome in batch:

@@ -1,21 +1,26 @@
 """Before anything is started: can every model and judge named be had, all of them?
 
-What must hold: nothing is loaded or written; all faults are told at once, so that a night's
+The key of an endpoint is looked for, too (but for a judge whose service has ended), so that
+it is not missed at the end of the night.
+
+What must hold: nothing is loaded, asked or written; all faults are told at once, so that a night's
 work does not end at the second model.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lam3db import plugins
+from lam3db.endpoints.options import endpoint_of, way_to
 from lam3db.errors import Lam3Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lam3db.config import JudgeConfig
+    from lam3db.config import JudgeConfig, ModelConfig
     from lam3db.pipeline.generate import GenerateJob
     from lam3db.pipeline.watch import Watch
 
@@ -31,9 +36,12 @@ def preflight(jobs: Sequence[GenerateJob], judges: Sequence[JudgeConfig], watch:
     for job in jobs:
         describe_model = plugins.model_kind(job.model.kind).describe
         _hear(faults, partial(describe_model, job.model, job.runtime, watch.hashing))
+        _hear(faults, partial(_find_way, job.model))
     for judge in judges:
         describe_judge = plugins.judge_maker(judge.kind).describe
         _hear(faults, partial(describe_judge, judge, watch.hashing))
+        if judge.ends_on is None or judge.ends_on >= datetime.now(UTC).date():
+            _hear(faults, partial(_find_way, judge))
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -41,8 +49,15 @@ def preflight(jobs: Sequence[GenerateJob], judges: Sequence[JudgeConfig], watch:
         raise Lam3Error(f"{len(faults)} faults; nothing was started:\n- {told}")
 
 
+def _find_way(config: JudgeConfig | ModelConfig) -> None:
+    options = endpoint_of(config)
+    if options is not None:
+        way_to(options, config.name)
+
+
 def _hear(faults: list[Lam3Error], describe: Callable[[], object]) -> None:
     try:
         describe()
     except Lam3Error as error:
-        faults.append(error)
+        if str(error) not in map(str, faults):
+            faults.append(error)
