@@ -35,7 +35,7 @@ from lam3db.errors import NotFoundError, did_you_mean
 from lam3db.resources import find_path, shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lam3db.config_files import Place
 
@@ -63,6 +63,7 @@ __all__ = [
 
 Kind = Literal["models", "judges", "runs", "runtime"]
 _Shape = TypeVar("_Shape", bound=BaseModel)
+_ENDPOINT = "endpoint"
 _PATHS = ("checkpoint", "folder", "file", "path", "dir", "source", "tokenizer")
 _WHOLE_NUMBER = re.compile(r"[-+]?[0-9]+")
 
@@ -77,14 +78,35 @@ class LoadedRuntime(NamedTuple):
 def load_model_config(name_or_path: str | Path) -> ModelConfig:
     """Return the model config of this name; ``name`` defaults to the file's own.
 
+    ``family: endpoint`` is of the kind ``endpoint``, whose ``source`` is a name and no path.
+
     Raises:
         NotFoundError: no such file, with what is near and where was looked.
         ConfigError: every fault of the file, each with its line.
 
     """
     document = _read("models", name_or_path)
-    _expand(document, (("source",),))
+    values = document.values
+    if values.get("family") == _ENDPOINT:
+        values.setdefault("kind", _ENDPOINT)
+    if values.get("kind") != _ENDPOINT:
+        _expand(document, (("source",),))
+    for place, text in _endpoint_faults(values):
+        document.faults.add(place, text)
     return _finish(ModelConfig, document)
+
+
+def _endpoint_faults(values: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Yield what of family, kind and endpoint contradicts the rest."""
+    named = {key for key in ("family", "kind") if values.get(key) == _ENDPOINT}
+    if named == {"family"}:
+        yield ("kind",), f"kind: {values['kind']!r} contradicts family: {_ENDPOINT}"
+    if named == {"kind"} and values.get("family", "auto") != "auto":
+        yield ("family",), f"family: {values['family']!r} contradicts kind: {_ENDPOINT}"
+    if not named and values.get("endpoint") is not None:
+        yield ("endpoint",), f"endpoint: has no effect without family: {_ENDPOINT}"
+    if named and "endpoint" not in values:
+        yield (), f"endpoint is missing: family: {_ENDPOINT} needs a block with a url"
 
 
 def load_judge_config(name_or_path: str | Path) -> JudgeConfig:

@@ -118,6 +118,7 @@ class JudgeMaker(Protocol):
 MODEL_KINDS = {
     "null": "lam3db.models.null:KIND",
     "transformers": "lam3db.models.transformers_runner:KIND",
+    "endpoint": "lam3db.models.endpoint:KIND",
 }
 JUDGE_KINDS = {
     "null": "lam3db.judges.null:MAKER",

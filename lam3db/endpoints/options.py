@@ -40,6 +40,11 @@ def way_to(options: EndpointOptions, what: str) -> tuple[Proxy, Key | None]:
 def check_endpoint(options: EndpointOptions, what: str) -> None:
     """Raise ConfigError for a block that is wrong whatever the surroundings."""
     proxies.check_url(options.url, what)
+    if "@" in options.proxy:
+        raise ConfigError(
+            f"{what}: proxy: a user or password has no place in a config: write proxy: env, and "
+            "set HTTPS_PROXY in the environment"
+        )
     check_budget(options, what)
 
 

@@ -8,12 +8,12 @@ sample's own takes the place of the configured one.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import InputError
 from lam3db.models.markers import TextMarkers
+from lam3db.models.messages import with_system_prompt
 from lam3db.records import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from lam3db.plugins import ImageOpener
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SHOWN = 40
 
 
@@ -62,22 +61,13 @@ class Preparer:
             MediaError: an image that cannot be used.
 
         """
-        messages = self._with_system(messages)
+        messages = with_system_prompt(messages, self._system)
         images = self._images(messages)
         out = self._processed(messages, images)
         ids = tuple(out.pop("input_ids")[0].tolist())
         out.pop("attention_mask", None)
         self._check_length(len(ids))
         return Prepared(ids, {name: value for name, value in out.items() if _is_tensor(value)})
-
-    def _with_system(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        if not messages:
-            raise InputError("a sample without messages: there is nothing to answer")
-        for message in messages:
-            _check_text(message)
-        if not self._system or any(message.role == "system" for message in messages):
-            return messages
-        return (Message("system", (TextPart(self._system),)), *messages)
 
     def _images(self, messages: tuple[Message, ...]) -> list[Image]:
         parts = [part for message in messages for part in message.parts]
@@ -155,15 +145,6 @@ class Preparer:
             raise InputError(
                 f"a prompt of {count} tokens and max_new_tokens {self._room} exceed the model's "
                 f"context of {self._context}: it is not cut; shorten it or ask for less"
-            )
-
-
-def _check_text(message: Message) -> None:
-    for part in message.parts:
-        if isinstance(part, TextPart) and (found := _LONE_SURROGATE.search(part.text)):
-            raise InputError(
-                f"the text holds half a character (lone surrogate U+{ord(found[0]):04X} at "
-                f"position {found.start()}), which no tokenizer can encode"
             )
 
 

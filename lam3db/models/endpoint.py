@@ -1,0 +1,160 @@
+"""A model behind an OpenAI-compatible endpoint: ``POST {url}/chat/completions``.
+
+For OpenAI, vLLM, llama.cpp's server, ``transformers serve`` and their like. ``source`` is the
+model's name there, ``revision`` whatever tells its version where the name does not; the two
+are its identity, declared and not checked: the weights are elsewhere. Which URL, key and
+proxy lead there is no part of it.
+
+An image is sent as a data URL (see :mod:`lam3db.endpoints.images`). Replicate ``r`` of a
+sampled answer is asked with ``seed + r``. Token counts are those the endpoint reports, 0
+where it reports none. A conversation that ends with an assistant's message is continued: the
+request says ``add_generation_prompt: false, continue_final_message: true``, which vLLM takes;
+``transformers serve`` and OpenAI refuse it, and that is a failure.
+
+What must hold: what is hashed is what is sent; a setting that the API does not take is told;
+an answer cut off by a filter, or none at all, is a failure and never an empty text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lam3db.config_shapes import EndpointOptions
+from lam3db.endpoints.client import Client
+from lam3db.endpoints.images import ENCODER
+from lam3db.endpoints.options import check_endpoint
+from lam3db.errors import ConfigError
+from lam3db.media import DECODER
+from lam3db.models.chat import ChatModel, Conversation
+from lam3db.models.families import FAMILIES
+from lam3db.records import GenerationConfig, IdentityKind, ModelPlan, ModelVersion
+
+if TYPE_CHECKING:
+    from lam3db.config import ModelConfig, RuntimeConfig
+    from lam3db.plugins import ImageOpener, Tick
+
+RUNNER = "openai-chat/1"
+"""Raised when what is sent, or how a reply is read, changes what models say."""
+FAMILY = "endpoint"
+_OPENAI = re.compile(r"https://api\.openai\.com(?:[:/]|$)")
+_DATED = re.compile(r".*-\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointKind:
+    """How these models are described and loaded."""
+
+    def describe(self, config: ModelConfig, runtime: RuntimeConfig, tick: Tick) -> ModelPlan:
+        """Return identity and effective settings; asks nobody.
+
+        Raises:
+            ConfigError: no endpoint block, or one that is wrong.
+
+        """
+        del tick
+        options = config.endpoint
+        if options is None:
+            raise ConfigError(
+                f"model {config.name}: family: {FAMILY} needs a block `endpoint: {{url: ...}}`"
+            )
+        check_endpoint(options, f"model {config.name}")
+        snapshot = f"@{config.revision}" if config.revision else ""
+        version = ModelVersion(
+            name=config.name,
+            family=FAMILY,
+            source=config.source,
+            revision=config.revision,
+            identity_kind=IdentityKind.ENDPOINT,
+            declared=f"{config.source}{snapshot}",
+        )
+        requested = {
+            "runtime": runtime.model_dump(mode="json"),
+            "model": config.model_dump(mode="json"),
+        }
+        return ModelPlan(
+            version,
+            GenerationConfig(_effective(config, runtime)),
+            requested,
+            {"endpoint": options.model_dump(mode="json")},
+            tuple(_notes(config, runtime, options)),
+        )
+
+    def load(self, plan: ModelPlan, open_image: ImageOpener) -> ChatModel:
+        """Look up key and proxy; raise ConfigError where there is none."""
+        options = EndpointOptions.model_validate(plan.options["endpoint"])
+        client = Client(options, f"model {plan.version.name}")
+        limit = "max_completion_tokens" if _OPENAI.match(options.url) else "max_tokens"
+        decoding = plan.config.value["decoding"]
+        conversation = Conversation(
+            model=plan.version.source,
+            system=plan.config.value.get("system_prompt", ""),
+            parameters=_parameters(decoding, limit),
+            limit=limit,
+            seed=decoding.get("seed"),
+            open_image=open_image,
+        )
+        return ChatModel(client, conversation)
+
+
+def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:
+    decoding: dict[str, Any] = {
+        "do_sample": runtime.do_sample,
+        "max_new_tokens": runtime.max_new_tokens,
+    }
+    if runtime.do_sample:
+        decoding |= {
+            "temperature": runtime.temperature,
+            "top_p": runtime.top_p,
+            "seed": runtime.seed,
+        }
+    value: dict[str, Any] = {
+        "runner": RUNNER,
+        "family": FAMILY,
+        "clean_up": FAMILIES["generic"].clean_up,
+        "image": {"decoder": DECODER, "encoder": ENCODER},
+        "decoding": decoding,
+    }
+    return value | ({"system_prompt": config.system_prompt} if config.system_prompt else {})
+
+
+def _parameters(decoding: dict[str, Any], limit: str) -> dict[str, Any]:
+    """Return the decoding settings as the API spells them; greedy is temperature 0."""
+    sent: dict[str, Any] = {limit: decoding["max_new_tokens"]}
+    if decoding["do_sample"]:
+        return sent | {"temperature": decoding["temperature"], "top_p": decoding["top_p"]}
+    return sent | {"temperature": 0}
+
+
+def _notes(config: ModelConfig, runtime: RuntimeConfig, options: EndpointOptions) -> list[str]:
+    """Return a sentence for each setting that has no effect."""
+    idle_here = "precision, quantization, device_map and batch_size have no effect"
+    at_once = f"{options.concurrency} requests are in flight at once (endpoint.concurrency)"
+    notes = [f"{idle_here}: the server decides; {at_once}"]
+    idle = {
+        "top_k": runtime.top_k,
+        "min_new_tokens": runtime.min_new_tokens,
+        "repetition_penalty": None
+        if runtime.repetition_penalty == 1
+        else runtime.repetition_penalty,
+        "image.fit": None if config.image.fit == "processor" else config.image.fit,
+        "image.splitting": config.image.splitting,
+        "markers": None if config.markers == "text" else config.markers,
+    }
+    notes += [
+        f"{name}: {value} has no effect: chat completions have no such setting"
+        for name, value in idle.items()
+        if value is not None
+    ]
+    if not runtime.do_sample:
+        notes.append(f"decoding is greedy (temperature 0): seed {runtime.seed} is not sent")
+    if _OPENAI.match(options.url) and not config.revision and not _DATED.fullmatch(config.source):
+        notes.append(
+            f"{config.source} names no snapshot: what answers under this name can change, and its "
+            "answers would be stored as one model's; write the dated name"
+        )
+    return notes
+
+
+KIND = EndpointKind()
