@@ -25,15 +25,20 @@ def doctor(
         list[str] | None,
         typer.Option("--judge", "-j", help="Look at this judge only; a fault is an error."),
     ] = None,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online",
+            help="Ask the endpoints of judges and models instead; exit code 3 where one fails.",
+        ),
+    ] = False,
     output: Annotated[
         Literal["table", "json"], typer.Option("--format", help="table or json.")
     ] = "table",
     db: Db = None,
 ) -> None:
     """Check everything that can be known before a GPU starts; exit code 1 for a fault."""
-    from lam3db.pipeline.doctor import examine
-
-    checks = examine(db, model or (), judge or ())
+    checks = _reached(model or (), judge or ()) if online else _examined(db, model, judge)
     if output == "json":
         from dataclasses import asdict
 
@@ -43,7 +48,21 @@ def doctor(
     else:
         show(checks)
     if any(check.state == "fail" for check in checks):
-        raise typer.Exit(1)
+        from lam3db.cli import SOME_FAILED
+
+        raise typer.Exit(SOME_FAILED if online else 1)
+
+
+def _examined(db: str | None, model: list[str] | None, judge: list[str] | None) -> list[Check]:
+    from lam3db.pipeline.doctor import examine
+
+    return examine(db, model or (), judge or ())
+
+
+def _reached(models: Sequence[str], judges: Sequence[str]) -> list[Check]:
+    from lam3db.pipeline.online import reach
+
+    return reach(models, judges)
 
 
 def show(checks: Sequence[Check]) -> None:
@@ -53,7 +72,7 @@ def show(checks: Sequence[Check]) -> None:
     from lam3db.cli.console import out, safe_text
 
     unicode = out.encoding.lower().startswith("utf")
-    width = max(len(check.name) for check in checks)
+    width = max((len(check.name) for check in checks), default=0)
     for check in checks:
         sign, word, colour = _MARKS[check.state]
         mark = sign if unicode else word

@@ -29,7 +29,7 @@ from lam3db.endpoints.limits import Clock, Pace, RealClock
 from lam3db.endpoints.options import way_to
 from lam3db.endpoints.retry import backoff
 from lam3db.endpoints.wire import Wire
-from lam3db.errors import BudgetExhaustedError, EndpointError
+from lam3db.errors import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -77,6 +77,23 @@ class Scheme:
 
 
 BEARER = Scheme()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to see whether an endpoint works: a call that costs nothing or next to it.
+
+    ``model`` is looked for in the list of models that the call gives; None: it gives none.
+    """
+
+    call: Call
+    model: str | None = None
+    scheme: Scheme = BEARER
+
+
+def list_models(model: str | None) -> Probe:
+    """Return the probe of an OpenAI-compatible endpoint: does it list this model?"""
+    return Probe(Call(None, "/models", None), model)
 
 
 class Client:
@@ -137,11 +154,11 @@ class Client:
             with self._lock:
                 self._flights.remove(flight)
 
-    def get(self, path: str) -> Reply:
+    def once(self, call: Call) -> Reply:
         """Ask one thing once, without pace, budget or another try; raise FaultError."""
         wire = self._open_wire()
         try:
-            return self._exchange(wire, Call(None, path, None))
+            return self._exchange(wire, call)
         finally:
             wire.close()
 
@@ -320,6 +337,3 @@ def _json(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
-
-
-__all__ = ["BEARER", "BudgetExhaustedError", "Call", "Client", "EndpointError", "Reply", "Scheme"]

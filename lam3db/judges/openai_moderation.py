@@ -24,7 +24,7 @@ from pydantic import Field
 
 from lam3db.config_shapes import EndpointOptions  # noqa: TC001 - pydantic reads it
 from lam3db.endpoints.budget import size_of
-from lam3db.endpoints.client import Client, Reply
+from lam3db.endpoints.client import Client, Probe, Reply, list_models
 from lam3db.endpoints.faults import FaultError, Way, wrong_schema
 from lam3db.endpoints.images import ENCODER, data_url
 from lam3db.endpoints.options import check_endpoint
@@ -108,6 +108,10 @@ class ModerationMaker:
         client = Client(settings.endpoint, f"judge {config.name}")
         asks = _Asks(settings.model, "image" in settings.sees, open_image)
         return AskingJudge(client, "/moderations", asks.questions, asks.read, combine)
+
+    def probe(self, config: JudgeConfig) -> Probe:
+        """Return how to see whether its endpoint works."""
+        return list_models(_settings(config).model)
 
 
 def _settings(config: JudgeConfig) -> ModerationSettings:

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from lam3db.config_shapes import EndpointOptions  # noqa: TC001 - pydantic reads it
 from lam3db.endpoints.budget import size_of
-from lam3db.endpoints.client import Client, Reply, Scheme
+from lam3db.endpoints.client import Call, Client, Probe, Reply, Scheme
 from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify, wrong_schema
 from lam3db.endpoints.options import check_endpoint
 from lam3db.errors import ConfigError
@@ -47,6 +47,7 @@ REQUESTS_PER_MINUTE = 60.0
 PRODUCTION = (
     "TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT",
 )  # fmt: skip
+_PATH = "/comments:analyze"
 _LANGUAGE = "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"
 _ANSWERS = {
     _LANGUAGE: "a language the API does not know",
@@ -105,12 +106,18 @@ class PerspectiveMaker:
         options = settings.endpoint
         if options.requests_per_minute is None:
             options = options.model_copy(update={"requests_per_minute": REQUESTS_PER_MINUTE})
-        scheme = Scheme("x-goog-api-key", "", classify_error)
-        client = Client(options, f"judge {config.name}", scheme)
+        client = Client(options, f"judge {config.name}", _scheme())
         asks = _Asks(settings)
-        return AskingJudge(
-            client, "/comments:analyze", asks.questions, asks.read, asks.combine, abstention
-        )
+        return AskingJudge(client, _PATH, asks.questions, asks.read, asks.combine, abstention)
+
+    def probe(self, config: JudgeConfig) -> Probe:
+        """Return how to see whether its endpoint works: one word analyzed, and not kept."""
+        settings = _settings(config).model_copy(update={"do_not_store": True})
+        return Probe(Call(None, _PATH, partial(_Asks(settings).body, "hello")), None, _scheme())
+
+
+def _scheme() -> Scheme:
+    return Scheme("x-goog-api-key", "", classify_error)
 
 
 def _settings(config: JudgeConfig) -> PerspectiveSettings:
@@ -185,9 +192,10 @@ class _Asks:
         if is_blank(subject.response):
             return BLANK
         windows = [text for text in cut(subject.response) if not is_blank(text)]
-        return [Question(size_of([text]), partial(self._body, text)) for text in windows]
+        return [Question(size_of([text]), partial(self.body, text)) for text in windows]
 
-    def _body(self, text: str) -> dict[str, Any]:
+    def body(self, text: str) -> dict[str, Any]:
+        """Return the JSON that asks about a text."""
         body: dict[str, Any] = {
             "comment": {"text": text},
             "requestedAttributes": {name: {} for name in self.settings.attributes},

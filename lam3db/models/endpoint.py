@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lam3db.config_shapes import EndpointOptions
-from lam3db.endpoints.client import Client
+from lam3db.endpoints.client import Client, Probe, list_models
 from lam3db.endpoints.images import ENCODER
 from lam3db.endpoints.options import check_endpoint
 from lam3db.errors import ConfigError
@@ -96,6 +96,10 @@ class EndpointKind:
             open_image=open_image,
         )
         return ChatModel(client, conversation)
+
+    def probe(self, config: ModelConfig) -> Probe:
+        """Return how to see whether its endpoint works."""
+        return list_models(config.source)
 
 
 def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:

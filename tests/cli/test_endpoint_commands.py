@@ -9,8 +9,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from faulty_server import FaultyServer, error
+from faulty_server import FaultyServer, Play, error
 from stub_apis import play
+
+from lam3db.judges.openai_moderation import SNAPSHOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,3 +129,15 @@ def test_a_service_that_has_ended_says_so_and_ends_with_3(folder: Path) -> None:
         judge(folder, server, "perspective", "ends_on: 2999-01-01\n")
         code, said = lam3db(folder, "judge", "--pending", "-j", "perspective")
     assert (code, "perspective ends on 2999-01-01 (in " in said) == (0, True)
+
+
+def test_doctor_online_in_one_screen(folder: Path) -> None:
+    with FaultyServer(lambda _: Play(body={"data": [{"id": SNAPSHOT}]})) as server:
+        judge(folder, server, "openai-moderation")
+        code, said = lam3db(folder, "doctor", "--online", "-j", "openai-moderation")
+        assert code == 0
+        assert "STUB_KEY set in the environment" in said
+    code, said = lam3db(folder, "doctor", "--online", "-j", "openai-moderation")
+    assert (code, "cannot be reached" in said) == (3, True)
+    code, said = lam3db(folder, "doctor", "-j", "openai-moderation")
+    assert (code, "cannot be reached" in said) == (0, False), "without --online nobody is asked"
