@@ -240,18 +240,18 @@ class Client:
             raise EndpointError(f"{self._named}: {self._advised(fault)}") from fault
         if fault.way not in {Way.AGAIN, Way.WAIT}:
             raise fault
+        delay = backoff(tries)
+        if fault.way is Way.WAIT:
+            asked = fault.wait_s is not None
+            delay = fault.wait_s if fault.wait_s is not None else delay
+            if self.pace.pause(delay) >= _REPORT_S:
+                self._report(fault, delay, asked=asked)
         if tries >= self.options.attempts:
             if fault.kind in {"UnreachableError", "ProxyError"} and alone:
                 raise EndpointError(f"{self._named}: {fault}; see `lam3db doctor --online`")
             raise fault
-        delay = backoff(tries)
         if fault.way is Way.AGAIN:
             self.clock.wait(delay, stop)
-            return
-        asked = fault.wait_s is not None
-        delay = fault.wait_s if fault.wait_s is not None else delay
-        if self.pace.pause(delay) >= _REPORT_S:
-            self._report(fault, delay, asked=asked)
 
     def _report(self, fault: FaultError, delay: float, *, asked: bool) -> None:
         by = "asks to wait" if asked else "is too busy; waiting"

@@ -98,8 +98,9 @@ class Flight(Generic[T]):
         """Let every thread go home, and wait for it."""
         for _ in self._threads:
             self._tasks.put(None)
+        end = time.monotonic() + _JOIN_S  # only a name that is being resolved cannot be cut short
         for thread in self._threads:
-            thread.join(_JOIN_S)
+            thread.join(max(0.0, end - time.monotonic()))
         self._threads.clear()
 
     def _staff(self, waiting: int) -> None:

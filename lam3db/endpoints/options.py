@@ -95,7 +95,8 @@ def with_budget(config: Any, max_requests: int | None = None, max_cost: float | 
 
 def check_budget(options: EndpointOptions, what: str) -> None:
     """Raise ConfigError for a cost that cannot be reckoned."""
-    if options.max_cost is not None and options.input_price is None:
+    priced = options.input_price is not None and options.output_price is not None
+    if options.max_cost is not None and not priced:
         raise ConfigError(
             f"{what}: max_cost needs input_price and output_price (US dollars per million tokens) "
             "in the endpoint block"

@@ -197,7 +197,8 @@ def _billed(fault: FaultError) -> FaultError:
 def _fault(error: Exception) -> FaultError:
     """Return what an exception of requests or urllib3 means."""
     text = _plain(error)
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY" in text:
+    unproven = isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY" in text
+    if unproven or "TLS CA certificate bundle" in text:
         cure = "where a proxy signs with a certificate of its own, name it: REQUESTS_CA_BUNDLE"
         found = Way.END, "CertificateError", f"{text}; {cure}"
     elif isinstance(error, requests.exceptions.ProxyError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from faulty_server import FaultyServer, Play, error
+from faulty_server import FaultyServer, Play, error, within
 from stub_apis import play
 
 from lam3db.judges.openai_moderation import SNAPSHOT
@@ -141,3 +143,37 @@ def test_doctor_online_in_one_screen(folder: Path) -> None:
     assert (code, "cannot be reached" in said) == (3, True)
     code, said = lam3db(folder, "doctor", "-j", "openai-moderation")
     assert (code, "cannot be reached" in said) == (0, False), "without --online nobody is asked"
+
+
+@pytest.mark.parametrize("kind", ["judge", "model"])
+def test_an_endless_wait_is_told_and_left_at_once(folder: Path, kind: str) -> None:
+    with FaultyServer(lambda _: error(429, "tomorrow", Retry_After="86400")) as server:
+        judge(folder, server, "openai-moderation")
+        block = f"endpoint: {{url: '{server.url}', key_env: STUB_KEY}}"
+        write(folder, "models/far", f"family: endpoint\nsource: x\n{block}\n")
+        words = {
+            "judge": ("judge", "--pending", "-j", "openai-moderation"),
+            "model": ("generate", "-m", "far", "-d", "three"),
+        }[kind]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lam3db", *words],
+            cwd=folder,
+            env=os.environ | {"STUB_KEY": KEY},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert within(60, lambda: len(server.asked) > 0)
+        time.sleep(1.5)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+        assert time.monotonic() - started < 10
+    assert process.returncode == 130
+    assert said.count("asks to wait 86400 s") == 1
+    assert "interrupted" in said
+    assert KEY not in said
+    with FaultyServer(play) as server:
+        judge(folder, server, "openai-moderation")
+        code, said = lam3db(folder, "judge", "--pending", "-j", "openai-moderation")
+    assert (code, "3 scored" in said) == (0, True), "nothing was lost or given up"

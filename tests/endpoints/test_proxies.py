@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,6 +93,31 @@ def test_a_certificate_nobody_vouches_for_ends_all_before_the_key_is_sent(
         with pytest.raises(EndpointError, match="REQUESTS_CA_BUNDLE"):
             ask(f"https://{FAR}/v1", key_env="STUB_KEY", proxy=proxy.url)
         assert not server.asked
+
+
+def test_a_bundle_that_is_not_there_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(EndpointError, match=r"/nowhere/ca\.pem"):
+        ask("https://127.0.0.1:9/v1")
+
+
+def test_a_hanging_request_inside_of_tls_can_be_left_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = certificate(tmp_path, monkeypatch)
+    with (
+        FaultyServer(lambda _: Play(body={}, wait_s=30), issued) as server,
+        HttpProxy({FAR: server.port}) as proxy,
+    ):
+        options = EndpointOptions(url=f"https://{FAR}/v1", proxy=proxy.url)
+        client = Client(options, "judge stub")
+        stream = client.ask((Call(n, "/ask", dict) for n in range(20)), _number)
+        assert next(stream) == []
+        assert server.asked
+        started = time.monotonic()
+        stream.close()
+        assert time.monotonic() - started < 1
+        client.close()
 
 
 def test_socks_resolves_names_over_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
