@@ -47,6 +47,8 @@ class Model(Protocol):
     ) -> Iterator[list[tuple[Request, Answer | Failed]]]:
         """Yield each batch's outcomes as it ends; every request is answered exactly once.
 
+        A batch may be empty, where a slow model lets its caller look up. When an endpoint need
+        not be asked any further, EndpointError ends the stream after all that was answered.
         The text of a request depends on the plan, its messages and its replicate: not on
         its batch mates, its place in the queue or what was asked before (exact in fp32).
         """
@@ -94,6 +96,7 @@ class Judge(Protocol):
     ) -> Iterator[list[tuple[Subject, Finding | Failed]]]:
         """Yield each batch's outcomes as it ends; every subject is answered exactly once.
 
+        A batch may be empty, and EndpointError may end the stream, as for a model.
         The finding of a subject does not depend on its batch mates.
         """
         ...
@@ -104,7 +107,11 @@ class Judge(Protocol):
 
 
 class JudgeMaker(Protocol):
-    """How judges of one kind are described and loaded."""
+    """How judges of one kind are described and loaded.
+
+    One that asks an endpoint has its options under ``settings.endpoint``, and may have
+    ``probe(config)``: how to see whether it works (:class:`lam3db.endpoints.client.Probe`).
+    """
 
     def describe(self, config: JudgeConfig, tick: Tick) -> JudgeIdentity:
         """Return the identity; raise JudgeError or ConfigError."""

@@ -12,18 +12,15 @@ a key is sent to the endpoint's host, and is in nothing that comes out.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from lam3db import __version__
-from lam3db.endpoints.budget import Budget, Size, Usage, usage_of
-from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify
+from lam3db.endpoints.budget import Budget
+from lam3db.endpoints.exchange import BEARER, Call, Exchange, Probe, Reply, Scheme, list_models
+from lam3db.endpoints.faults import FaultError, Way
 from lam3db.endpoints.flight import Flight
 from lam3db.endpoints.limits import Clock, Pace, RealClock
 from lam3db.endpoints.options import way_to
@@ -32,68 +29,19 @@ from lam3db.endpoints.wire import Wire
 from lam3db.errors import EndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from lam3db.config_shapes import EndpointOptions
-    from lam3db.endpoints.faults import Classifier
+    from lam3db.endpoints.budget import Size
     from lam3db.records import Failed
+
+__all__ = ["BEARER", "Call", "Client", "Probe", "Reply", "Scheme", "list_models"]
 
 T = TypeVar("T")
 _REPORT_S = 5.0
 _BUDGET_LOOK_S = 0.05
 _PATIENCE = 10
 _log = logging.getLogger("lam3db.endpoints")
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request. ``body`` makes its JSON (in the sending thread); None sends a GET.
-
-    ``tag`` is the caller's own handle.
-    """
-
-    tag: Any
-    path: str
-    body: Callable[[], Mapping[str, Any]] | None
-    size: Size = field(default_factory=Size)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A successful reply: its JSON and how long the last try took."""
-
-    value: Any
-    latency_ms: float
-    usage: Usage | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """How an API is spoken to: the header that carries its key, and what its errors mean."""
-
-    header: str = "Authorization"
-    prefix: str = "Bearer "
-    classify: Classifier = classify
-
-
-BEARER = Scheme()
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """How to see whether an endpoint works: a call that costs nothing or next to it.
-
-    ``model`` is looked for in the list of models that the call gives; None: it gives none.
-    """
-
-    call: Call
-    model: str | None = None
-    scheme: Scheme = BEARER
-
-
-def list_models(model: str | None) -> Probe:
-    """Return the probe of an OpenAI-compatible endpoint: does it list this model?"""
-    return Probe(Call(None, "/models", None), model)
 
 
 class Client:
@@ -125,7 +73,7 @@ class Client:
             options.output_price or 0.0,
         )
         self._host = urlsplit(options.url).netloc
-        self._base = options.url.rstrip("/")
+        self._exchange = Exchange(options.url.rstrip("/"), scheme, self.key)
         self._lock = threading.Lock()
         self._wires: list[Wire] = []
         self._flights: list[Flight[Any]] = []
@@ -158,7 +106,7 @@ class Client:
         """Ask one thing once, without pace, budget or another try; raise FaultError."""
         wire = self._open_wire()
         try:
-            return self._exchange(wire, call)
+            return self._exchange.send(wire, call)
         finally:
             wire.close()
 
@@ -214,7 +162,7 @@ class Client:
         usage, billed = None, True
         try:
             try:
-                reply = self._exchange(wire, call)
+                reply = self._exchange.send(wire, call)
             except FaultError as fault:
                 billed = fault.billed
                 raise
@@ -276,64 +224,3 @@ class Client:
         if fault.kind == "NoSuchModelError":
             return f"{fault}; see whether url and model are right (`lam3db doctor --online`)"
         return str(fault)
-
-    def _exchange(self, wire: Wire, call: Call) -> Reply:
-        """Send a call and return its JSON; raise FaultError for whatever else comes back."""
-        data = None
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"lam3db/{__version__}",
-        }
-        if call.body is not None:
-            data = json.dumps(call.body(), allow_nan=False).encode()
-            headers["Content-Type"] = "application/json"
-        if self.key is not None:
-            headers[self.scheme.header] = self.scheme.prefix + self.key.value
-        started = time.monotonic()
-        try:
-            method = "GET" if data is None else "POST"
-            raw = wire.send(method, self._base + call.path, headers, data)
-            body = self._without_key(raw.body)
-            if raw.status // 100 != 2:  # noqa: PLR2004 - success
-                text = body[:4096].decode("utf-8", "replace")
-                raise self.scheme.classify(
-                    ErrorReply(raw.status, raw.headers, _json_or_none(body), text)
-                )
-        except FaultError as fault:
-            fault.args = (self._masked(str(fault)),)
-            raise
-        value = _json(body)
-        return Reply(value, 1000 * (time.monotonic() - started), usage_of(value))
-
-    def _masked(self, text: str) -> str:
-        return text if self.key is None else self.key.mask(text)
-
-    def _without_key(self, body: bytes) -> bytes:
-        """Return a reply without the key, should the endpoint have repeated it."""
-        if self.key is None or self.key.value.encode() not in body:
-            return body
-        return self.key.mask(body.decode("utf-8", "replace")).encode()
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return _json(body)
-    except FaultError:
-        return None
-
-
-def _json(body: bytes) -> Any:
-    """Return a reply's JSON; what is cut short or none at all is a fault."""
-    try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        start = body[:60].decode("utf-8", "replace")
-        text = f"the reply is no JSON ({len(body)} bytes, {start!r} ...): {error}"
-        fault = FaultError(Way.AGAIN, "NotJsonError", text)
-        fault.billed = True
-        raise fault from error
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")

@@ -20,7 +20,7 @@ from lam3db.records import Failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from lam3db.endpoints.client import Call
+    from lam3db.endpoints.exchange import Call
     from lam3db.endpoints.wire import Wire
 
 T = TypeVar("T")

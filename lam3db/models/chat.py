@@ -53,7 +53,8 @@ _REASONS = {
 }
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
 _SHOWN = 80
-_ROUNDING = 1e-4
+_ROUNDING = 1e-3
+_NOTHING = -1e6
 _AMBIGUOUS = "AmbiguousWordsError"
 _log = logging.getLogger("lam3db.models")
 
@@ -255,22 +256,28 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 def _odds(words: Sequence[str], top: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the probability of each word from the likeliest first tokens."""
     found = dict.fromkeys(words, 0.0)
+    whole = 0.0
     for entry in top:
-        token, logprob = entry.get("token"), entry.get("logprob")
-        if (
-            not isinstance(token, str)
-            or not isinstance(logprob, int | float)
-            or logprob > _ROUNDING
-        ):
-            raise wrong_schema("top_logprobs without token and log-probability")
+        token, probability = entry.get("token"), _probability(entry.get("logprob"))
+        if not isinstance(token, str):
+            raise wrong_schema("top_logprobs without a token")
+        whole += probability
         begun = [word for word in words if _begins(token.strip(), word)]
         if len(begun) > 1:
             both = " and ".join(map(repr, begun))
             cure = "choose words whose first tokens differ"
             raise FaultError(Way.END, _AMBIGUOUS, f"the token {token!r} begins {both}: {cure}")
         for word in begun:
-            found[word] += math.exp(min(0.0, logprob))
+            found[word] += probability
+    if whole > 1 + _ROUNDING:
+        raise wrong_schema(f"top_logprobs whose probabilities add up to {whole:.4f}")
     return found
+
+
+def _probability(logprob: Any) -> float:
+    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or logprob > _ROUNDING:
+        raise wrong_schema("top_logprobs without a log-probability")
+    return math.exp(max(_NOTHING, min(0.0, logprob)))
 
 
 def _begins(token: str, word: str) -> bool:

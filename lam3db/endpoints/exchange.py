@@ -1,0 +1,144 @@
+"""One call and its reply: JSON there, JSON back, the key in its header and nowhere else.
+
+What must hold: a reply is JSON to its end, or a fault; the key is in no reply and in no
+fault, should the endpoint repeat it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lam3db import __version__
+from lam3db.endpoints.budget import Size, Usage, usage_of
+from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lam3db.endpoints.faults import Classifier
+    from lam3db.endpoints.keys import Key
+    from lam3db.endpoints.wire import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. ``body`` makes its JSON (in the sending thread); None sends a GET.
+
+    ``tag`` is the caller's own handle.
+    """
+
+    tag: Any
+    path: str
+    body: Callable[[], Mapping[str, Any]] | None
+    size: Size = field(default_factory=Size)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful reply: its JSON and how long the last try took."""
+
+    value: Any
+    latency_ms: float
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How an API is spoken to: the header that carries its key, and what its errors mean."""
+
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+    classify: Classifier = classify
+
+
+BEARER = Scheme()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to see whether an endpoint works: a call that costs nothing or next to it.
+
+    ``model`` is looked for in the list of models that the call gives; None: it gives none.
+    """
+
+    call: Call
+    model: str | None = None
+    scheme: Scheme = BEARER
+
+
+def list_models(model: str | None) -> Probe:
+    """Return the probe of an OpenAI-compatible endpoint: does it list this model?"""
+    return Probe(Call(None, "/models", None), model)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Speaks to one endpoint, whose URL is ``base``, over whichever wire it is given."""
+
+    base: str
+    scheme: Scheme
+    key: Key | None
+
+    def send(self, wire: Wire, call: Call) -> Reply:
+        """Send a call and return its JSON; raise FaultError for whatever else comes back."""
+        data = None
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"lam3db/{__version__}",
+        }
+        if call.body is not None:
+            data = json.dumps(call.body(), allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        if self.key is not None:
+            headers[self.scheme.header] = self.scheme.prefix + self.key.value
+        started = time.monotonic()
+        try:
+            method = "GET" if data is None else "POST"
+            raw = wire.send(method, self.base + call.path, headers, data)
+            body = self._without_key(raw.body)
+            if raw.status // 100 != 2:  # noqa: PLR2004 - success
+                text = body[:4096].decode("utf-8", "replace")
+                raise self.scheme.classify(
+                    ErrorReply(raw.status, raw.headers, _json_or_none(body), text)
+                )
+        except FaultError as fault:
+            fault.args = (self._masked(str(fault)),)
+            raise
+        value = _json(body)
+        return Reply(value, 1000 * (time.monotonic() - started), usage_of(value))
+
+    def _masked(self, text: str) -> str:
+        return text if self.key is None else self.key.mask(text)
+
+    def _without_key(self, body: bytes) -> bytes:
+        """Return a reply without the key, should the endpoint have repeated it."""
+        if self.key is None or self.key.value.encode() not in body:
+            return body
+        return self.key.mask(body.decode("utf-8", "replace")).encode()
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return _json(body)
+    except FaultError:
+        return None
+
+
+def _json(body: bytes) -> Any:
+    """Return a reply's JSON; what is cut short or none at all is a fault."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        start = body[:60].decode("utf-8", "replace")
+        text = f"the reply is no JSON ({len(body)} bytes, {start!r} ...): {error}"
+        fault = FaultError(Way.AGAIN, "NotJsonError", text)
+        fault.billed = True
+        raise fault from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
