@@ -5,6 +5,14 @@ for endpoints on this machine, which are never asked through somebody else; ``no
 direct; anything else is a proxy's URL. ``socks5h`` lets the proxy resolve names (as behind
 ``ssh -D``), ``socks5`` resolves them here.
 
+A server without network reaches an API through a machine that has it, by one of::
+
+    server$ ssh -N -D 1080 USER@HOST       # HOST has network, and the server may log in there
+    laptop$ ssh -N -R 1080 USER@SERVER     # the laptop has network, and may log in to the server
+    # then, either way: proxy: socks5h://127.0.0.1:1080
+    laptop$ ssh -N -L 8000:127.0.0.1:8000 USER@SERVER    # the other way: a model served over there
+    # then: url: http://127.0.0.1:8000/v1
+
 What must hold: a key never crosses a network unencrypted; a proxy's password is shown
 nowhere.
 """

@@ -37,8 +37,8 @@ _NAMED = 5
 _CURES = {
     "KeyRefusedError": "set the key's variable again, or ask whether the key may use this service",
     "UnreachableError": (
-        "where another machine can reach it: ssh -N -D 1080 USER@HOST, and in the endpoint block "
-        "proxy: socks5h://127.0.0.1:1080"
+        "where another machine can reach it: ssh -N -D 1080 USER@HOST here, or "
+        "ssh -N -R 1080 USER@THIS over there; then proxy: socks5h://127.0.0.1:1080"
     ),
     "ProxyError": "put right the proxy in the endpoint block or in HTTPS_PROXY",
     "CertificateError": "set REQUESTS_CA_BUNDLE to the file with the proxy's certificate",

@@ -107,6 +107,21 @@ def test_a_budget_for_what_asks_no_endpoint_is_an_error(folder: Path) -> None:
     assert (code, "input_price" in said) == (1, True)
 
 
+def test_a_budget_of_generate_and_a_preview_that_asks_nobody(folder: Path) -> None:
+    choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
+    with FaultyServer(lambda _: Play(body={"choices": [choice]})) as server:
+        block = f"endpoint: {{url: '{server.url}', key_env: STUB_KEY}}"
+        write(folder, "models/far", f"family: endpoint\nsource: x\n{block}\n")
+        words = ("generate", "-m", "far", "-d", "three", "--max-requests", "2")
+        code, said = lam3db(folder, *words, "--dry-run", key=None)
+        assert (code, len(server.asked), "3 to generate" in said) == (0, 0, True)
+        code, said = lam3db(folder, *words)
+        assert (code, len(server.asked), "2 new" in said) == (3, 2, True)
+        assert "max_requests" in said
+        code, said = lam3db(folder, *words)
+        assert (code, len(server.asked), "1 new" in said) == (0, 3, True)
+
+
 def test_a_refused_key_ends_with_one_line_and_fails_nothing(folder: Path) -> None:
     with FaultyServer(lambda _: error(401, f"Incorrect API key: {KEY}")) as server:
         judge(folder, server, "openai-moderation")

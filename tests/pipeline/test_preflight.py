@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,18 @@ def test_several_faults_are_told_together() -> None:
         preflight([job("null?speed=9"), job()], [BAD], Silence())
     assert "speed" in str(caught.value)
     assert "dealy_ms" in str(caught.value)
+
+
+def test_a_key_is_missed_before_anything_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A_KEY", raising=False)
+    asks = JudgeConfig(
+        name="c",
+        kind="openai-moderation",
+        settings={"endpoint": {"url": "https://api.example/v1", "key_env": "A_KEY"}},
+    )
+    with pytest.raises(Lam3Error, match="set A_KEY in the environment"):
+        preflight([job()], [asks], Silence())
+    ended = asks.model_copy(update={"ends_on": date(2020, 1, 1)})
+    preflight([job()], [ended], Silence())
+    monkeypatch.setenv("A_KEY", "sk-some-key")
+    preflight([job()], [asks], Silence())
