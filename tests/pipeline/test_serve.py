@@ -96,8 +96,6 @@ def answers(store: Store, model: str) -> dict[str, tuple[str, str, int]]:
         }
 
 
-# transformers 5.24 gives the cache another name in the calls of our own decoding loop
-@pytest.mark.filterwarnings("ignore:.past_key_values:FutureWarning")
 @pytest.mark.parametrize("system", ["", "Name only what is there."])
 def test_greedy_answers_are_those_of_the_same_weights_here(
     store: Store, served: str, system: str
