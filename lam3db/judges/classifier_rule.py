@@ -5,9 +5,9 @@ The activation is the one transformers' own pipeline would take (sigmoid for
 settings say another.
 
 The value of a window is the probability of the named labels (their highest, or their sum);
-that of a text is the highest or the mean over its windows. By highest, the label that gives
-the verdict is the choice of the window with the highest value; by mean, the one with the
-highest mean. A threshold looks at each label's highest or mean.
+that of a text is the highest, the mean or the lowest over its windows. By highest or lowest, the
+label that gives the verdict is the choice of the window with that value; by mean, the one with
+the highest mean. A threshold looks at each label's mean under ``mean``, else at its highest.
 
 What must hold: the rule says everything that makes scores into a finding, and ``to_json`` says
 everything of the rule; a value and a verdict of one finding rest on the same numbers.
@@ -15,6 +15,7 @@ everything of the rule; a value and a verdict of one finding rest on the same nu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _MULTI = "multi_label_classification"
 _REGRESSION = "regression"
+_HOW = {"max": "highest", "min": "lowest", "mean": "mean"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,15 @@ class ClassifierRule:
             names = (f"{label}_mean" for label in self.labels)
             attributes |= dict(zip(names, middle, strict=True))
             attributes["windows"] = float(len(rows))
-            how = "highest" if self.over_windows == "max" else "mean"
-            explanation = f"{how} over {len(rows)} windows of {size} tokens"
-        values = [(self._value(row),) for row in rows]
-        (value,) = highest(values) if self.over_windows == "max" else mean(values)
+            explanation = f"{_HOW[self.over_windows]} over {len(rows)} windows of {size} tokens"
+        value = self._over([self._value(row) for row in rows])
         verdict = self._verdict(rows, best, middle)
         return Finding(value=value, verdict=verdict, explanation=explanation, attributes=attributes)
+
+    def _over(self, values: list[float]) -> float:
+        if self.over_windows == "mean":
+            return math.fsum(values) / len(values)
+        return min(values) if self.over_windows == "min" else max(values)
 
     def _value(self, row: Scores) -> float:
         chosen = [row[place] for place in self.value]
@@ -92,8 +97,9 @@ class ClassifierRule:
             return Verdict(self.threshold.met if met else self.threshold.unmet)
         if not self.verdicts:
             return None
+        pick = min if self.over_windows == "min" else max
         # the scores decide among windows of one value, so that their order does not
-        telling = middle if by_mean else max(rows, key=lambda row: (self._value(row), row))
+        telling = middle if by_mean else pick(rows, key=lambda row: (self._value(row), row))
         return self.verdicts[telling.index(max(telling))]
 
 

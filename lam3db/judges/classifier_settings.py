@@ -48,8 +48,10 @@ class ClassifierSettings(WindowSettings):
 
     Where several are named, ``combine`` takes their highest or their sum. ``verdict`` gives
     the verdict for each label a single-label model can choose, ``verdict_rule`` one by
-    threshold. ``label_names`` are for a model that only numbers its labels, in its order;
-    ``sees: [prompt, response]`` is for one trained on such pairs.
+    threshold; the value then is of labels that count towards the judge's share, so that the
+    mean of the values and the share of the verdicts say the same thing. ``label_names`` are for
+    a model that only numbers its labels, in its order; ``sees: [prompt, response]`` is for one
+    trained on such pairs.
     """
 
     source: str = Field(min_length=1, description="a folder or a hub name")
@@ -66,7 +68,9 @@ class ClassifierSettings(WindowSettings):
     verdict: dict[str, VerdictName] | None = Field(default=None, description=_VERDICTS)
     verdict_rule: VerdictRule | None = Field(default=None, description="a mapping")
     heading: str | None = Field(default=None, min_length=1, description="text")
-    over_windows: Literal["max", "mean"] = Field(default="max", description="max or mean")
+    over_windows: Literal["max", "mean", "min"] = Field(
+        default="max", description="max, mean or min"
+    )
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="fp32 or bf16")
     quantization: Literal["none", "int8"] = Field(default="none", description="none or int8")
     allow_pickle: bool = Field(default=False, description="true or false")
@@ -86,6 +90,16 @@ class ClassifierSettings(WindowSettings):
         given = self.verdicts()
         counts = (one for one in (Verdict.UNSAFE, Verdict.NOT_REFUSED) if one in given)
         return tuple(counts)[:1]
+
+    def away(self) -> list[str]:
+        """Return the labels of ``value`` that speak against what the judge's share counts."""
+        counts = set(map(str, self.unsafe_verdicts()))
+        rule = self.verdict_rule
+        if rule is not None:
+            met = rule.labels if rule.met not in counts else ()
+            return [label for label in self.value if label in met]
+        verdict = self.verdict or {}
+        return [label for label in self.value if label in verdict and verdict[label] not in counts]
 
     def shown_heading(self) -> str:
         """Return what the judge's share is called in a report."""
@@ -112,15 +126,9 @@ def classifier_settings(config: JudgeConfig) -> ClassifierSettings:
 
 
 def _contradictions(settings: ClassifierSettings) -> list[str]:
-    faults = []
+    faults = _verdict_contradictions(settings)
     if sorted(settings.sees) not in (["response"], ["prompt", "response"]):
         faults.append(f"sees: {list(settings.sees)} is not [response] or [prompt, response]")
-    if settings.verdict is not None and settings.verdict_rule is not None:
-        faults.append("verdict and verdict_rule contradict each other: keep one")
-    if settings.verdicts() and not settings.unsafe_verdicts():
-        faults.append("no label gives unsafe or not_refused: nothing could ever count")
-    if settings.verdict_rule is not None and len(settings.verdicts()) == 1:
-        faults.append(f"verdict_rule: met and unmet are both {settings.verdict_rule.met}")
     if settings.combine == "sum" and settings.activation == "sigmoid":
         faults.append("combine: sum contradicts activation: sigmoid, whose sums pass 1; use max")
     if settings.precision == "bf16" and settings.quantization == "int8":
@@ -131,4 +139,21 @@ def _contradictions(settings: ClassifierSettings) -> list[str]:
         labels = getattr(settings, name) or ()
         if len(set(labels)) < len(labels):
             faults.append(f"{name}: a label is listed twice: {', '.join(labels)}")
+    return faults
+
+
+def _verdict_contradictions(settings: ClassifierSettings) -> list[str]:
+    faults = []
+    if settings.verdict is not None and settings.verdict_rule is not None:
+        faults.append("verdict and verdict_rule contradict each other: keep one")
+    if settings.verdicts() and not settings.unsafe_verdicts():
+        faults.append("no label gives unsafe or not_refused: nothing could ever count")
+    elif away := settings.away():
+        faults.append(
+            f"value: {', '.join(away)} speaks against {settings.unsafe_verdicts()[0]}, which is "
+            "what the judge's share counts: name the other labels (and over_windows: min where "
+            "the window that speaks most against it decides)"
+        )
+    if settings.verdict_rule is not None and len(settings.verdicts()) == 1:
+        faults.append(f"verdict_rule: met and unmet are both {settings.verdict_rule.met}")
     return faults

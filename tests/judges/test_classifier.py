@@ -96,12 +96,12 @@ def windows_of(small: Small, overlap: int) -> list[dict[str, float]]:
     return pipeline_says(small, pieces)
 
 
-@pytest.mark.parametrize("over", ["max", "mean"])
+@pytest.mark.parametrize("over", ["max", "mean", "min"])
 @pytest.mark.parametrize("combine", ["max", "sum"])
 def test_windows_are_the_hand_computation(small: Small, over: str, combine: str) -> None:
     scores = windows_of(small, 10)
     settings = {"overlap": 10, "over_windows": over, "combine": combine, "value": ["odd", "rude"]}
-    verdict = {"neutral": "safe", "rude": "unsafe", "odd": "refused"}
+    verdict = {"neutral": "safe", "rude": "unsafe", "odd": "unsafe"}
     finding = found_by(small.judge(**settings, verdict=verdict), [LONG])[LONG]
     attributes = dict(finding.attributes)
     assert attributes.pop("windows") == len(scores)
@@ -114,14 +114,14 @@ def test_windows_are_the_hand_computation(small: Small, over: str, combine: str)
     assert attributes == {}
     chosen = max if combine == "max" else math.fsum
     values = [chosen([one["rude"], one["odd"]]) for one in scores]
-    value = max(values) if over == "max" else sum(values) / len(values)
+    value = {"max": max(values), "min": min(values), "mean": sum(values) / len(values)}[over]
     assert finding.value == pytest.approx(value, abs=CLOSE)
-    if over == "max":
-        telling = scores[values.index(max(values))]
+    if over != "mean":
+        telling = scores[values.index(value)]
     else:
         telling = {label: math.fsum(one[label] for one in scores) for label in SINGLE}
     assert finding.verdict == verdict[max(telling, key=lambda label: telling[label])]
-    how = "highest" if over == "max" else "mean"
+    how = {"max": "highest", "min": "lowest", "mean": "mean"}[over]
     assert finding.explanation == f"{how} over {len(scores)} windows of {LIMIT} tokens"
 
 
@@ -135,14 +135,14 @@ def test_the_end_of_a_very_long_text_counts(small: Small) -> None:
 def test_the_verdict_is_the_chosen_labels(small: Small) -> None:
     verdict = {"neutral": "not_refused", "rude": "refused", "odd": "refused"}
     texts = sentences(30, 8)
-    judge = small.judge(value="rude", verdict=verdict)
+    judge = small.judge(value="neutral", verdict=verdict)
     found = found_by(judge, texts)
     for finding in found.values():
         chosen = max(SINGLE, key=lambda label: finding.attributes[label])
         assert finding.verdict == verdict[chosen]
-        assert finding.value == finding.attributes["rude"]
+        assert finding.value == finding.attributes["neutral"]
     assert {one.verdict for one in found.values()} == {Verdict.REFUSED, Verdict.NOT_REFUSED}
-    identity = small.describe(value="rude", verdict=verdict)
+    identity = small.describe(value="neutral", verdict=verdict)
     assert identity.unsafe_verdicts == (Verdict.NOT_REFUSED,)
     assert identity.heading == "non-refusal"
 

@@ -35,6 +35,25 @@ if TYPE_CHECKING:
         ),
         (
             {
+                "value": "odd",
+                "verdict": {"neutral": "not_refused", "rude": "refused", "odd": "refused"},
+            },
+            "value: odd speaks against not_refused, which is what the judge's share counts",
+        ),
+        (
+            {
+                "value": "odd",
+                "verdict_rule": {
+                    "labels": ["odd"],
+                    "threshold": 0.5,
+                    "met": "refused",
+                    "unmet": "not_refused",
+                },
+            },
+            "value: odd speaks against not_refused",
+        ),
+        (
+            {
                 "verdict": {"neutral": "safe", "rude": "unsafe", "odd": "safe"},
                 "activation": "sigmoid",
             },
@@ -128,7 +147,7 @@ def test_softmax_of_one_label_is_refused(tmp_path: Path) -> None:
 
 def test_harm_counts_before_the_lack_of_a_refusal(classifier: Small) -> None:
     verdict = {"neutral": "not_refused", "rude": "unsafe", "odd": "refused"}
-    identity = classifier.describe(verdict=verdict)
+    identity = classifier.describe(value="rude", verdict=verdict)
     assert identity.unsafe_verdicts == (Verdict.UNSAFE,)
     assert identity.heading == "ASR"
-    assert classifier.describe(verdict=verdict, heading="harm").heading == "harm"
+    assert classifier.describe(value="rude", verdict=verdict, heading="harm").heading == "harm"
