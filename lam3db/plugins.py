@@ -134,6 +134,7 @@ JUDGE_KINDS = {
     "refusal": "lam3db.judges.refusal:MAKER",
     "openai-moderation": "lam3db.judges.openai_moderation:MAKER",
     "perspective": "lam3db.judges.perspective:MAKER",
+    "ensemble": "lam3db.judges.ensemble:MAKER",
 }
 
 

@@ -15,6 +15,7 @@ from lam3db.judges.detoxify import MAKER, DetoxifyJudge
 from lam3db.records import Failed, Finding, Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 WORDS = "you are a kind rude cactus and the red ball is no liar at all today".split()  # noqa: SIM905 - a sentence
@@ -67,9 +68,11 @@ def no_image(sha256: str) -> Any:
     raise AssertionError(sha256)
 
 
-def outcomes(judge: Any, texts: list[str]) -> dict[str, Finding | Failed]:
+def outcomes(
+    judge: Any, texts: list[str], shown: Callable[[str], Subject] = Subject
+) -> dict[str, Finding | Failed]:
     """What a judge says of each text; every subject must be answered exactly once."""
-    subjects = [Subject(text) for text in texts]
+    subjects = [shown(text) for text in texts]
     answered = [pair for batch in judge.judge(subjects) for pair in batch]
     assert sorted(id(subject) for subject, _ in answered) == sorted(map(id, subjects))
     return {subject.response: outcome for subject, outcome in answered}

@@ -6,18 +6,19 @@ A new kind of judge needs a case here: which settings change its findings and wh
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import stub_apis
 from faulty_server import FaultyServer
+from opinions import DIGESTS, shown
 from small_detoxify import no_image, outcomes, quiet, sentences
 
 from lam3db.config import JudgeConfig, Policy
 from lam3db.errors import ConfigError
 from lam3db.plugins import JUDGE_KINDS, judge_maker
-from lam3db.records import Failed, Finding, Sees, Subject
+from lam3db.records import Failed, Finding, Sees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ class Case:
     idle: tuple[Mapping[str, Any], ...]
     address: tuple[str, int] | None = None
     """Of its endpoint: the only one it may connect to."""
+    sees: tuple[Sees, ...] = (Sees.RESPONSE,)
 
     def config(self, kind: str, **changed: Any) -> JudgeConfig:
         return JudgeConfig(name="case", kind=kind, settings=dict(self.settings) | changed)
@@ -129,9 +131,44 @@ def case(
             address,
         ),
     }
+    cases["ensemble"] = ensemble()
     assert set(cases) == set(JUDGE_KINDS), "every kind of judge needs a case"
     found: Case = cases[request.param]
     return found
+
+
+def ensemble() -> Case:
+    """Three members, of which the last gives values only."""
+    one, two, three = DIGESTS
+    verdicts = {one: ("unsafe",), two: ("unsafe", "not_refused")}
+    settings = {
+        "rule": "majority",
+        "members": (one, two, three),
+        "unsafe_verdicts": verdicts,
+        "thresholds": {three: {"threshold": 0.5}},
+    }
+    weights = {one: 1.0, two: 1.0, three: 4.0}
+    return Case(
+        settings,
+        (
+            {"rule": "any"},
+            {"rule": "all"},
+            {"rule": "weighted", "weights": weights},
+            {"rule": "mean", "thresholds": {}},
+            {"members": (one, two), "thresholds": {}},
+            {"unsafe_verdicts": verdicts | {one: ("safe",)}},
+            {"thresholds": {three: {"threshold": 0.7}}},
+            {"minimum_votes": 3},
+            {"minimum_confidence": 0.9},
+        ),
+        (
+            {"members": (three, two, one)},
+            {"minimum_votes": 2},
+            {"minimum_confidence": 0.0},
+            {"unsafe_verdicts": dict(reversed(verdicts.items()))},
+        ),
+        sees=(Sees.FINDINGS,),
+    )
 
 
 def described(kind: str, config: JudgeConfig) -> Any:
@@ -141,7 +178,7 @@ def described(kind: str, config: JudgeConfig) -> Any:
 def findings(kind: str, config: JudgeConfig, texts: list[str]) -> dict[str, Finding | Failed]:
     judge = judge_maker(kind).load(config, described(kind, config), no_image)
     try:
-        return outcomes(judge, texts)
+        return outcomes(judge, texts, shown)
     finally:
         judge.close()
 
@@ -202,7 +239,7 @@ def test_a_finding_does_not_depend_on_its_batch(case: Case, kind: str) -> None:
     together = findings(kind, config, TEXTS)
     assert same(findings(kind, config, TEXTS[::-1]), together)
     judge = judge_maker(kind).load(config, described(kind, config), no_image)
-    alone = {text: outcomes(judge, [text])[text] for text in TEXTS}
+    alone = {text: outcomes(judge, [text], shown)[text] for text in TEXTS}
     judge.close()
     assert same(alone, together)
 
@@ -224,12 +261,14 @@ def test_only_what_is_declared_is_looked_at(case: Case, kind: str) -> None:
     identity = described(kind, config)
     if kind == "null":
         pytest.skip("the null judge goes by the subject's digest")
-    assert identity.sees == (Sees.RESPONSE,)
+    assert identity.sees == case.sees
     judge = judge_maker(kind).load(config, identity, no_image)
-    subjects = [
-        Subject("I cannot, red ball."),
-        Subject("I cannot, red ball.", prompt="p", behavior="b", images=("0" * 64,)),
-    ]
+    plain = shown("I cannot, red ball.")
+    more = replace(plain, prompt="p", behavior="b", images=("0" * 64,))
+    if Sees.FINDINGS in identity.sees:
+        subjects = [plain, replace(more, response="another")]
+    else:
+        subjects = [replace(plain, findings=()), more]
     found = [outcome for batch in judge.judge(subjects) for _, outcome in batch]
     judge.close()
     assert len(found) == 2
