@@ -1,7 +1,8 @@
 """The command line: each command parses, calls one function, prints.
 
 Exit codes: 0 done; 1 an error a person can put right, told in one line; 2 wrong usage;
-3 done, but some requests failed; 130 interrupted. Anything else keeps its traceback.
+3 done, but some requests failed or wait for others; 130 interrupted. Anything else keeps its
+traceback.
 """
 
 from __future__ import annotations

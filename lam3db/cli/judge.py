@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lam3db.pipeline.judge import JudgeJob, JudgeResult
+    from lam3db.pipeline.members import Waiting
     from lam3db.records import ScoreStatus
     from lam3db.store.engine import Store
 
@@ -129,14 +130,15 @@ def show_judge(
 
 
 def judge_all(store: Store, jobs: Sequence[JudgeJob]) -> list[JudgeResult]:
-    """Do the jobs one after the other; stop at an interruption."""
+    """Do the jobs one after the other, ensembles last; stop at an interruption."""
     from lam3db.cli.progress import Bar
     from lam3db.pipeline.judge import judge_pending
+    from lam3db.pipeline.judges import members_first
     from lam3db.records import RunStatus
 
     results: list[JudgeResult] = []
     with Bar() as bar:
-        for job in jobs:
+        for job in members_first(jobs):
             results.append(judge_pending(store, job, bar))
             if results[-1].status is RunStatus.INTERRUPTED:
                 break
@@ -146,14 +148,19 @@ def judge_all(store: Store, jobs: Sequence[JudgeJob]) -> list[JudgeResult]:
 
 
 def summary(result: JudgeResult) -> str:
-    """Return one line on one judge's scores."""
+    """Return one line on one judge's scores, and one for each judge it waits for."""
+    return "\n  ".join([_summary(result), *map(_waits, result.waiting)])
+
+
+def _summary(result: JudgeResult) -> str:
     counts = result.counts
     name = f"{result.judge} [{result.digest[:8]}]"
     given_up = (
         f", {result.given_up} failed for good (--retry asks again)" if result.given_up else ""
     )
     if not counts.planned:
-        return f"{name}: nothing pending{given_up}"
+        nothing = "nothing can be judged yet" if result.waiting else "nothing pending"
+        return f"{name}: {nothing}{given_up}"
     if result.ended_on is not None:
         left = counts.planned - counts.cached
         return (
@@ -162,11 +169,18 @@ def summary(result: JudgeResult) -> str:
         )
     linked = f", {counts.cached} by findings already stored" if counts.cached else ""
     failed = f", {counts.failed} failed" if counts.failed else ""
+    revised = f" ({result.revised} anew, as revisions)" if result.revised else ""
     line = (
-        f"{name}: {counts.planned} pending, {counts.new} scored{linked}{failed}{given_up}, "
-        f"{result.seconds:.1f} s"
+        f"{name}: {counts.planned} pending{revised}, {counts.new} scored{linked}{failed}"
+        f"{given_up}, {result.seconds:.1f} s"
     )
     return f"{line}\n  stopped: {result.error}" if result.error else line
+
+
+def _waits(waiting: Waiting) -> str:
+    command = f"lam3db judge --pending --judge {waiting.member}"
+    failed = f" ({waiting.failed} failed for good: {command} --retry)" if waiting.failed else ""
+    return f"{waiting.answers} answers wait for member {waiting.member}: {command}{failed}"
 
 
 def leave(results: Sequence[JudgeResult]) -> None:
@@ -183,6 +197,9 @@ def leave(results: Sequence[JudgeResult]) -> None:
         raise typer.Exit(INTERRUPTED)
     if RunStatus.FAILED in statuses:
         typer.echo("some answers could not be judged: see `lam3db status`", err=True)
+        raise typer.Exit(SOME_FAILED)
+    if any(result.waiting for result in results):
+        typer.echo("some answers wait for other judges' scores: see above", err=True)
         raise typer.Exit(SOME_FAILED)
 
 

@@ -4,7 +4,8 @@ What must hold: a judge is shown a :class:`~lam3db.records.Subject` holding only
 declares to see; identical subjects are judged once and the finding is linked to every
 generation; a judge that fails leaves failures, never scores; a judge is loaded once, and
 not at all when nothing is pending or its service has ended (``ends_on``): then what it has
-said before is linked, and the rest stays pending.
+said before is linked, and the rest stays pending. An ensemble's score that rests on what its
+members no longer say is made anew as a revision (see :mod:`lam3db.pipeline.members`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 from lam3db import plugins
 from lam3db.errors import BudgetExhaustedError
 from lam3db.media import MediaRoot
+from lam3db.pipeline import members
 from lam3db.pipeline.ending import recorded_end
 from lam3db.pipeline.interrupt import Interruption
-from lam3db.pipeline.provenance import provenance
+from lam3db.pipeline.judge_run import start_judge_run
+from lam3db.pipeline.judge_todo import survey, windows
 from lam3db.pipeline.watch import Silence, Watch
 from lam3db.records import (
     Failed,
     Finding,
-    JudgePolicy,
-    RunKind,
     RunStatus,
     ScoreStatus,
     Sees,
@@ -35,28 +36,31 @@ from lam3db.records import (
 )
 from lam3db.store import lookup, pending, reads, writes
 from lam3db.store.pending import ScoreScope
-from lam3db.store.writes import FailureIn, FindingIn, RunCounts, RunStart
+from lam3db.store.writes import FailureIn, FindingIn, RunCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from sqlalchemy import Connection
+
     from lam3db.config import JudgeConfig
+    from lam3db.pipeline.judge_todo import Part, Todo
+    from lam3db.pipeline.members import Waiting
     from lam3db.plugins import Judge
     from lam3db.records import JudgeIdentity
     from lam3db.store.engine import Store
-    from lam3db.store.pending import PendingScore
     from lam3db.store.reads import JudgedText
 
-WINDOW = 2048
-"""Generations whose texts are in memory at once."""
+_AUTHOR = "lam3db"
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeJob:
     """What is asked for: one judge over a scope.
 
-    ``retry_status``: judge again what stands under these statuses, as a revision. ``today``
-    (UTC) is compared with the day on which the judge's service ends.
+    ``retry_status``: judge again what stands under these statuses, as a revision. It says
+    nothing to an ensemble, whose scores follow from its members'. ``today`` (UTC) is compared
+    with the day on which the judge's service ends.
     """
 
     judge: JudgeConfig
@@ -81,8 +85,10 @@ class JudgeJob:
 class JudgeResult:
     """What became of it. ``counts.cached`` were scored by a finding already stored.
 
-    ``given_up`` answers in scope have failed for good or three times and were not tried again.
-    ``ended_on`` is the day on which the judge's service has ended; None while it answers.
+    ``given_up`` answers in scope have failed for good or three times and were not tried again;
+    ``revised`` are those of ``counts.new`` and ``counts.cached`` that had a score which was out of
+    date; ``waiting`` tells for which other judges answers wait. ``ended_on`` is the day on which
+    the judge's service has ended; None while it answers.
     """
 
     judge: str
@@ -94,6 +100,8 @@ class JudgeResult:
     error: str | None = None
     given_up: int = 0
     ended_on: date | None = None
+    revised: int = 0
+    waiting: tuple[Waiting, ...] = ()
 
 
 def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> JudgeResult:
@@ -107,22 +115,24 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     started = time.monotonic()
     _tell_end(job, watch)
     identity = plugins.judge_maker(job.judge.kind).describe(job.judge, watch.hashing)
-    judge_id, todo, given_up = _survey(store, job, identity)
-    counts = RunCounts(planned=len(todo), new=0, cached=0, failed=0)
+    judge_id, todo = survey(store, job, identity, watch)
+    counts = RunCounts(planned=todo.count, new=0, cached=0, failed=0)
     result = JudgeResult(
         job.judge.name,
         identity.digest.hex(),
-        None,
-        counts,
-        RunStatus.FAILED if given_up else RunStatus.FINISHED,
-        0.0,
-        given_up=given_up,
+        run_uid=None,
+        counts=counts,
+        status=RunStatus.FAILED if todo.given_up else RunStatus.FINISHED,
+        seconds=0.0,
+        given_up=todo.given_up,
+        revised=sum(len(part.ids) for part in todo.parts if part.reason and not part.anew),
+        waiting=todo.waiting,
         ended_on=job.judge.ends_on if job.has_ended else None,
     )
-    if not todo:
+    if not todo.count:
         return replace(result, seconds=time.monotonic() - started)
     work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id))
-    watch.begin(job.judge.name, len(todo), 0, 0)
+    watch.begin(job.judge.name, todo.count, 0, 0)
     try:
         with recorded_end(store, work.run_id):
             status, counts, error = _drain(work, todo, counts, watch)
@@ -132,14 +142,8 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     finally:
         work.close()
         watch.end()
-    return replace(
-        result,
-        run_uid=work.run_uid,
-        counts=counts,
-        status=status,
-        seconds=time.monotonic() - started,
-        error=error,
-    )
+    result = replace(result, run_uid=work.run_uid, counts=counts, status=status, error=error)
+    return replace(result, seconds=time.monotonic() - started)
 
 
 def _tell_end(job: JudgeJob, watch: Watch) -> None:
@@ -176,62 +180,26 @@ class _Work:
             self._judge.close()
 
 
-def _survey(
-    store: Store, job: JudgeJob, identity: JudgeIdentity
-) -> tuple[int, list[PendingScore], int]:
-    """Write the judge's rows where they are new; return its id, what is to be judged, given up."""
-    with store.write() as conn:
-        judge_id = writes.put_judge(conn, identity)
-        if job.judge.policy is not None:
-            policy = JudgePolicy(job.judge.policy.threshold, job.judge.policy.operator)
-            writes.put_policy(conn, judge_id, policy, author="config")
-    with store.read() as conn:
-        if job.retry_status:
-            asked = pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
-            return judge_id, asked, 0
-        unscored = pending.pending_scores(conn, judge_id, job.scope, retry=True)
-        if job.retry:
-            return judge_id, unscored, 0
-        todo = pending.pending_scores(conn, judge_id, job.scope)
-    return judge_id, todo, len(unscored) - len(todo)
-
-
 def _open(store: Store, job: JudgeJob, identity: JudgeIdentity, judge_id: int) -> tuple[int, str]:
-    seen = provenance()
     scope: dict[str, Any] = {
         name: value
         for name in ("run_uid", "model", "dataset")
         if (value := getattr(job.scope, name)) is not None
     }
+    requested = {"judge": job.judge.name, "settings": dict(job.judge.settings), **scope}
     with store.write() as conn:
-        run = RunStart(
-            kind=RunKind.JUDGE,
-            model_version_id=None,
-            config_id=None,
-            selection_id=None,
-            dataset_id=None,
-            judge_id=judge_id,
-            environment_id=writes.put_environment(conn, seen.environment),
-            replicates=1,
-            seed=None,
-            requested={"judge": job.judge.name, "settings": dict(job.judge.settings), **scope},
-            effective=dict(identity.spec),
-            options={},
-            **seen.columns(),
-        )
-        return writes.start_run(conn, run)
+        return start_judge_run(conn, identity, judge_id, requested)
 
 
 def _drain(
-    work: _Work, todo: list[PendingScore], counts: RunCounts, watch: Watch
+    work: _Work, todo: Todo, counts: RunCounts, watch: Watch
 ) -> tuple[RunStatus, RunCounts, str | None]:
     """Judge everything; return how it ended."""
     with work.store.write() as conn:
         writes.beat(conn, work.run_id, counts)
     with Interruption() as interruption:
-        for start in range(0, len(todo), WINDOW):
-            ids = [item.generation_id for item in todo[start : start + WINDOW]]
-            for change, error in _window(work, ids):
+        for part in windows(todo):
+            for change, error in _window(work, part):
                 counts = _add(counts, change)
                 with work.store.write() as conn:
                     writes.beat(conn, work.run_id, counts)
@@ -254,12 +222,10 @@ def _add(counts: RunCounts, change: RunCounts) -> RunCounts:
     )
 
 
-def _window(work: _Work, ids: Sequence[int]) -> Iterator[tuple[RunCounts, str | None]]:
+def _window(work: _Work, part: Part) -> Iterator[tuple[RunCounts, str | None]]:
     """Judge one window; yield what each batch changed and an error that ends the run."""
-    with work.store.read() as conn:
-        texts = reads.load_judged(conn, ids)
-    subjects = {one: _subject(work.identity.sees, texts[one]) for one in ids if one in texts}
-    groups, linked = _link(work, subjects)
+    subjects = _subjects(work, part.ids)
+    groups, linked = _link(work, part, subjects)
     if linked:
         yield RunCounts(planned=0, new=0, cached=linked, failed=0), None
     if not groups or work.job.has_ended:
@@ -281,7 +247,16 @@ def _window(work: _Work, ids: Sequence[int]) -> Iterator[tuple[RunCounts, str | 
             return
         if batch is None:
             return
-        yield _write(work, groups, batch), None
+        yield _write(work, part, groups, batch), None
+
+
+def _subjects(work: _Work, ids: Sequence[int]) -> dict[int, Subject]:
+    """Return what the judge is shown; what was withheld meanwhile is left out."""
+    with work.store.read() as conn:
+        if members.is_ensemble(work.identity):
+            return members.subjects(conn, work.identity, ids)
+        texts = reads.load_judged(conn, ids)
+    return {one: _subject(work.identity.sees, texts[one]) for one in ids if one in texts}
 
 
 def _subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
@@ -295,22 +270,29 @@ def _subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
     )
 
 
-def _link(work: _Work, subjects: Mapping[int, Subject]) -> tuple[dict[bytes, list[int]], int]:
+def _link(
+    work: _Work, part: Part, subjects: Mapping[int, Subject]
+) -> tuple[dict[bytes, list[int]], int]:
     """Link what is already judged; return the rest by subject, and how many were linked."""
     groups: dict[bytes, list[int]] = defaultdict(list)
     for one, subject in subjects.items():
         groups[subject.digest].append(one)
-    if work.job.retry_status:
+    if part.anew:
         return groups, 0
+    pairs = [(digest, one) for digest, group in groups.items() for one in group]
     with work.store.write() as conn:
-        pairs = [(digest, one) for digest, group in groups.items() for one in group]
-        linked = writes.link_findings(conn, work.run_id, work.judge_id, pairs)
+        if part.reason is None:
+            linked = writes.link_findings(conn, work.run_id, work.judge_id, pairs)
+        else:
+            signed = (pairs, _AUTHOR, part.reason)
+            linked = writes.revise_links(conn, work.run_id, work.judge_id, *signed)
         known = lookup.known_findings(conn, work.judge_id, list(groups))
     return {digest: group for digest, group in groups.items() if digest not in known}, linked
 
 
 def _write(
     work: _Work,
+    part: Part,
     groups: Mapping[bytes, list[int]],
     batch: Sequence[tuple[Subject, Finding | Failed]],
 ) -> RunCounts:
@@ -331,17 +313,21 @@ def _write(
                 FailureIn(outcome, generation_id=one, judge_id=work.judge_id) for one in group
             ]
     with work.store.write() as conn:
-        if work.job.retry_status:
-            writes.put_revisions(
-                conn, work.run_id, work.judge_id, findings, author="lam3db", reason=_reason(work)
-            )
-        else:
-            writes.put_findings(conn, work.run_id, work.judge_id, findings)
+        _put(conn, work, part, findings)
         if failures:
             writes.put_failures(conn, work.run_id, Stage.JUDGE, failures)
     scored = sum(len(row.generation_ids) for row in findings)
     return RunCounts(planned=0, new=scored, cached=0, failed=len(failures))
 
 
-def _reason(work: _Work) -> str:
-    return "asked again: status was " + " or ".join(map(str, work.job.retry_status))
+def _put(conn: Connection, work: _Work, part: Part, findings: Sequence[FindingIn]) -> None:
+    """Write findings with their scores: first ones, revisions of both, or of the scores only."""
+    run = (conn, work.run_id, work.judge_id)
+    if part.reason is None:
+        writes.put_findings(*run, findings)
+    elif part.anew:
+        writes.put_revisions(*run, findings, author=_AUTHOR, reason=part.reason)
+    else:
+        writes.put_findings(*run, [replace(row, generation_ids=()) for row in findings])
+        pairs = [(row.subject_digest, one) for row in findings for one in row.generation_ids]
+        writes.revise_links(*run, pairs, author=_AUTHOR, reason=part.reason)

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 from lam3db import plugins
 from lam3db.config import list_configs, load_judge_config
 from lam3db.errors import ConfigError, NotFoundError
+from lam3db.judges.ensemble_members import depth
 from lam3db.pipeline.watch import Silence
 from lam3db.store import reads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lam3db.config import JudgeConfig
+    from lam3db.pipeline.judge import JudgeJob
     from lam3db.store.engine import Store
     from lam3db.store.reads import JudgeInfo
 
@@ -39,6 +43,16 @@ def judges_in_use(store: Store) -> list[JudgeConfig]:
     return found
 
 
+def members_first(jobs: Sequence[JudgeJob]) -> list[JudgeJob]:
+    """Return the jobs in their order, but every ensemble after the judges it may rest on.
+
+    Raises:
+        Lam3Error: an ensemble names a judge without a file, or is a member of itself.
+
+    """
+    return sorted(jobs, key=lambda job: depth(job.judge))
+
+
 def stored_judges(store: Store) -> list[dict[str, Any]]:
     """Return one row per judge in the store."""
     with store.read() as conn:
@@ -60,7 +74,7 @@ def judge_facts(store: Store | None, name: str) -> dict[str, Any]:
                 for info in reads.list_judges(conn)
                 if info.name == name or info.digest.startswith(name)
             ]
-    facts: dict[str, Any] = {"stored": [_row(info) for info in stored]}
+    facts: dict[str, Any] = {"stored": [_row(info) | {"digest": info.digest} for info in stored]}
     try:
         config = load_judge_config(name)
     except NotFoundError:

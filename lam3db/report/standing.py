@@ -133,7 +133,7 @@ def _hints(answers: list[dict[str, Any]], judges: list[dict[str, Any]]) -> list[
             hints.append(f"{command} --retry  # {row['failed']} answers failed")
     if not judges:
         hints.append("lam3db judge --pending --judge refusal-gcg --judge detoxify-original")
-    for row in judges:
+    for row in (row for row in judges if row["kind"] != "human"):  # people have `lam3db review`
         command = f"lam3db judge --pending --judge {row['judge'].partition(' #')[0]}"
         if row["pending"]:
             hints.append(f"{command}  # {row['pending']} scores are pending")

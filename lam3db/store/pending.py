@@ -213,7 +213,7 @@ _NO_SCORE = """(SELECT 1 FROM score x WHERE x.judge_id = :judge
                     AND x.generation_id = g.id AND x.replicate = 0 LIMIT 1) IS NULL"""
 _NO_FAILURE = """(SELECT 1 FROM failure f WHERE f.judge_id = :judge
                       AND f.generation_id = g.id LIMIT 1) IS NULL"""
-_SHOWN = """g.withheld_id IS NULL
+SHOWN = """g.withheld_id IS NULL
    AND g.sample_id NOT IN (SELECT s.id FROM sample s JOIN behavior b ON b.id = s.behavior_id
                             WHERE s.withheld_id IS NOT NULL OR b.withheld_id IS NOT NULL)"""
 _ABOVE = """WITH g AS MATERIALIZED (SELECT id, sample_id, model_version_id, config_id, replicate,
@@ -240,11 +240,11 @@ def pending_scores(
         NotFoundError: the scope names a run, model or dataset that is not there.
 
     """
-    where, known = _scope(conn, scope)
+    where, known = scope_condition(conn, scope)
     known |= {"judge": judge_id, "mark": _watermark(conn, judge_id)}
-    tried = {one: _given_up(*how) for one, *how in conn.execute(text(_ATTEMPTS), known)}
+    given_up = set() if retry else given_up_scores(conn, judge_id)
     above = conn.execute(
-        text(f"{_ABOVE} SELECT g.id, g.text_digest FROM g WHERE {_NO_SCORE} AND {_SHOWN}{where}"),
+        text(f"{_ABOVE} SELECT g.id, g.text_digest FROM g WHERE {_NO_SCORE} AND {SHOWN}{where}"),
         known,
     )
     below = conn.execute(
@@ -253,19 +253,28 @@ def pending_scores(
                   FROM (SELECT DISTINCT generation_id FROM failure
                          WHERE judge_id = :judge AND generation_id <= :mark) f
                   JOIN generation g ON g.id = f.generation_id
-                 WHERE {_NO_SCORE} AND {_SHOWN}{where}"""
+                 WHERE {_NO_SCORE} AND {SHOWN}{where}"""
         ),
         known,
     )
     rows = [(one, bytes(digest)) for one, digest in (*above, *below)]
-    return [PendingScore(*row) for row in sorted(rows) if retry or not tried.get(row[0], False)]
+    return [PendingScore(*row) for row in sorted(rows) if row[0] not in given_up]
+
+
+def given_up_scores(conn: Connection, judge_id: int) -> set[int]:
+    """Return the generations at which the judge has failed for good, or three times.
+
+    Some may have a score from a later attempt.
+    """
+    tried = conn.execute(text(_ATTEMPTS), {"judge": judge_id})
+    return {one for one, *how in tried if _given_up(*how)}
 
 
 def unscored_status(
     conn: Connection, judge_id: int, scope: ScoreScope, statuses: Sequence[ScoreStatus]
 ) -> list[PendingScore]:
     """Return the generations in scope whose latest score has one of these statuses, by id."""
-    where, known = _scope(conn, scope)
+    where, known = scope_condition(conn, scope)
     words = {f"status{at}": str(status) for at, status in enumerate(statuses)}
     if not words:
         return []
@@ -275,7 +284,7 @@ def unscored_status(
                   JOIN generation g ON g.id = x.generation_id
                  WHERE x.judge_id = :judge AND x.replicate = 0
                    AND x.status IN ({", ".join(f":{word}" for word in words)})
-                   AND {_SHOWN}
+                   AND {SHOWN}
                    AND NOT EXISTS (SELECT 1 FROM score later
                                     WHERE later.judge_id = x.judge_id
                                       AND later.generation_id = x.generation_id
@@ -307,7 +316,7 @@ def advance_watermark(conn: Connection, judge_id: int) -> None:
 
 def undone() -> str:
     """Return SQL for the generations above ``:mark`` that judge ``:judge`` has not dealt with."""
-    return f"{_ABOVE} SELECT g.id FROM g WHERE {_NO_SCORE} AND {_NO_FAILURE} AND {_SHOWN}"
+    return f"{_ABOVE} SELECT g.id FROM g WHERE {_NO_SCORE} AND {_NO_FAILURE} AND {SHOWN}"
 
 
 def _keys(model: int, config: int, selection: int, replicates: int) -> dict[str, int]:
@@ -327,8 +336,13 @@ def _watermark(conn: Connection, judge_id: int) -> int:
     return int(conn.execute(asked, {"judge": judge_id}).scalar() or 0)
 
 
-def _scope(conn: Connection, scope: ScoreScope) -> tuple[str, dict[str, Any]]:
-    """Return what to add to a WHERE on ``generation g``, with its values."""
+def scope_condition(conn: Connection, scope: ScoreScope) -> tuple[str, dict[str, Any]]:
+    """Return what to add to a WHERE on ``generation g``, with its values.
+
+    Raises:
+        NotFoundError: the scope names a run, model or dataset that is not there.
+
+    """
     parts: list[str] = []
     known: dict[str, Any] = {}
     if scope.run_uid is not None:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from lam3db.hashing import escape
 from lam3db.store import tables as t
@@ -132,13 +132,57 @@ def put_revisions(
     insert_new(conn, t.finding, _FINDING, written)
     latest = _latest(conn, judge_id, list(fresh))
     _put_attributes(conn, [(latest[subject][0], fresh[subject].finding) for subject in fresh])
-    pairs = {one: row.subject_digest for row in rows for one in row.generation_ids}
-    reached = _score_revisions(conn, judge_id, sorted(pairs))
+    pairs = {one: latest[row.subject_digest] for row in rows for one in row.generation_ids}
+    _revise_scores(conn, run_id, judge_id, pairs, signature, at)
+
+
+def revise_links(
+    conn: Connection,
+    run_id: int,
+    judge_id: int,
+    pairs: Sequence[tuple[bytes, int]],
+    author: str,
+    reason: str,
+) -> int:
+    """Link generations to the findings stored on what they show *now*; return how many were.
+
+    For judges whose subject can change: an ensemble, when a member revises its score. The score
+    before stays; a generation that is linked so already, or whose subject has no finding, is
+    left alone.
+
+    Raises:
+        ValueError: author or reason is empty.
+
+    """
+    if not author or not reason:
+        raise ValueError("a revision needs an author and a reason")
+    lock_versions(conn)
+    latest = _latest(conn, judge_id, list({subject for subject, _ in pairs}))
+    linked = _latest_scores(conn, judge_id, [one for _, one in pairs])
+    changed = {
+        one: latest[subject]
+        for subject, one in pairs
+        if subject in latest and linked.get(one, (0, None))[1] != latest[subject][0]
+    }
+    _revise_scores(conn, run_id, judge_id, changed, (stored(author), stored(reason)), now())
+    return len(changed)
+
+
+def _revise_scores(
+    conn: Connection,
+    run_id: int,
+    judge_id: int,
+    findings: Mapping[int, tuple[Any, ...]],
+    signature: tuple[str, str],
+    at: int,
+) -> None:
+    """Write a further score for each generation; the first one it gets has no author."""
+    reached = _latest_scores(conn, judge_id, sorted(findings))
     scores = []
-    for one in sorted(pairs):
-        revision = reached.get(one, -1) + 1
+    for one in sorted(findings):
+        revision = reached[one][0] + 1 if one in reached else 0
         signed = signature if revision else _UNSIGNED
-        scores.append(_score_row(judge_id, one, latest[pairs[one]], revision, signed, run_id, at))
+        scores.append(_score_row(judge_id, one, findings[one], revision, signed, run_id, at))
     insert_new(conn, t.score, _SCORE, scores)
 
 
@@ -225,17 +269,18 @@ def _latest(
     return latest
 
 
-def _score_revisions(conn: Connection, judge_id: int, generations: Sequence[int]) -> dict[int, int]:
-    """Return the latest revision of each generation's score under a judge."""
+def _latest_scores(
+    conn: Connection, judge_id: int, generations: Sequence[int]
+) -> dict[int, tuple[int, int]]:
+    """Return the latest (revision, finding) of each generation that has a score."""
     s = t.score.c
-    reached: dict[int, int] = {}
+    reached: dict[int, tuple[int, int]] = {}
     for chunk in chunks(generations, CHUNK):
-        asked = (
-            select(s.generation_id, func.max(s.revision))
-            .where(s.judge_id == judge_id, s.replicate == 0, s.generation_id.in_(chunk))
-            .group_by(s.generation_id)
+        asked = select(s.generation_id, s.revision, s.finding_id).where(
+            s.judge_id == judge_id, s.replicate == 0, s.generation_id.in_(chunk)
         )
-        reached.update((one, revision) for one, revision in conn.execute(asked))
+        for one, revision, finding in conn.execute(asked):
+            reached[one] = max(reached.get(one, (revision, finding)), (revision, finding))
     return reached
 
 

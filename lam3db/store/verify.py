@@ -31,6 +31,7 @@ from lam3db.records import (
     selection_digest,
     text_of,
 )
+from lam3db.store.members import seen_findings
 from lam3db.store.pending import undone
 from lam3db.store.reads import load_judged
 from lam3db.store.snapshot import broken_keys
@@ -265,6 +266,9 @@ def _subjects(store: Store, checked: Checked) -> None:
 
 
 def _subjects_of(connection: Connection, sees: set[Sees], pairs: Any, checked: Checked) -> None:
+    if sees == {Sees.FINDINGS}:
+        _opinions(connection, pairs, checked)
+        return
     texts = load_judged(connection, [row.generation_id for row in pairs])
     for row in pairs:
         there = texts.get(row.generation_id)
@@ -278,6 +282,20 @@ def _subjects_of(connection: Connection, sees: set[Sees], pairs: Any, checked: C
             images=there.images if Sees.IMAGE in sees else (),
         )
         same = subject.digest == bytes(row.subject_digest)
+        checked.expect(f"of score {row.id}", same, "its judge was shown something else")
+
+
+def _opinions(connection: Connection, pairs: Any, checked: Checked) -> None:
+    """Hash again what an ensemble wrote down of its members' findings.
+
+    What they say now may be something else: then the ensemble has yet to be asked again.
+    """
+    seen = seen_findings(connection, [row.id for row in pairs])
+    for row in pairs:
+        if row.id not in seen:
+            checked.withheld += 1
+            continue
+        same = Subject("", findings=seen[row.id]).digest == bytes(row.subject_digest)
         checked.expect(f"of score {row.id}", same, "its judge was shown something else")
 
 

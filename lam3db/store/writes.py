@@ -6,7 +6,13 @@ transaction (:meth:`lam3db.store.engine.Store.write`).
 
 from __future__ import annotations
 
-from lam3db.store.put_findings import FindingIn, link_findings, put_findings, put_revisions
+from lam3db.store.put_findings import (
+    FindingIn,
+    link_findings,
+    put_findings,
+    put_revisions,
+    revise_links,
+)
 from lam3db.store.put_generations import GenerationIn, put_generations
 from lam3db.store.put_judges import put_judge, put_policy
 from lam3db.store.put_runs import (
@@ -45,5 +51,6 @@ __all__ = [
     "put_revisions",
     "put_selection",
     "put_unnamed",
+    "revise_links",
     "start_run",
 ]

@@ -1,0 +1,102 @@
+"""What a judge has to do: answers without a score, and scores to be made anew.
+
+What must hold: what was given up, what waits for other judges and what has no work left are told
+apart; the judge's own rows are written before anything is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lam3db.pipeline import members
+from lam3db.records import JudgePolicy
+from lam3db.store import pending, writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from lam3db.pipeline.judge import JudgeJob
+    from lam3db.pipeline.members import Waiting
+    from lam3db.pipeline.watch import Watch
+    from lam3db.records import JudgeIdentity
+    from lam3db.store.engine import Store
+
+WINDOW = 2048
+"""Generations whose texts are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Answers to judge. With a ``reason`` they have scores: what is made is a revision.
+
+    ``anew``: a finding already stored on the same subject does not count.
+    """
+
+    ids: Sequence[int]
+    reason: str | None = None
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What a survey found."""
+
+    parts: tuple[Part, ...]
+    given_up: int = 0
+    waiting: tuple[Waiting, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Return how many answers there are to judge."""
+        return sum(len(part.ids) for part in self.parts)
+
+
+def survey(store: Store, job: JudgeJob, identity: JudgeIdentity, watch: Watch) -> tuple[int, Todo]:
+    """Write the judge's rows where they are new; return its id and what is to be judged."""
+    with store.write() as conn:
+        judge_id = writes.put_judge(conn, identity)
+        if job.judge.policy is not None:
+            policy = JudgePolicy(job.judge.policy.threshold, job.judge.policy.operator)
+            writes.put_policy(conn, judge_id, policy, author="config")
+    with store.read() as conn:
+        if job.retry_status and not members.is_ensemble(identity):
+            asked = pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
+            reason = "asked again: status was " + " or ".join(map(str, job.retry_status))
+            return judge_id, Todo((Part(_ids(asked), reason, anew=True),))
+        todo = _ids(pending.pending_scores(conn, judge_id, job.scope, retry=job.retry))
+        given_up = 0
+        if not job.retry:
+            unscored = pending.pending_scores(conn, judge_id, job.scope, retry=True)
+            given_up = len(unscored) - len(todo)
+        if members.is_ensemble(identity):
+            return judge_id, _ensemble(conn, job, identity, judge_id, todo, given_up, watch)
+    return judge_id, Todo((Part(todo),), given_up)
+
+
+def _ids(found: Sequence[pending.PendingScore]) -> list[int]:
+    return [item.generation_id for item in found]
+
+
+def _ensemble(
+    conn: Connection,
+    job: JudgeJob,
+    identity: JudgeIdentity,
+    judge_id: int,
+    todo: Sequence[int],
+    given_up: int,
+    watch: Watch,
+) -> Todo:
+    """Leave out what waits, and add what is out of date."""
+    outlook = members.survey(conn, identity, judge_id, todo, job.scope)
+    parts = [Part(outlook.fresh), *(Part(ids, why) for why, ids in outlook.revise.items())]
+    return Todo(tuple(parts), given_up, members.waited_for(conn, outlook, job.judge, watch))
+
+
+def windows(todo: Todo) -> Iterator[Part]:
+    """Yield the parts, each cut into pieces that fit into memory."""
+    for part in todo.parts:
+        for start in range(0, len(part.ids), WINDOW):
+            yield replace(part, ids=part.ids[start : start + WINDOW])
