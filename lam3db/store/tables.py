@@ -31,12 +31,16 @@ from lam3db.records import (
 )
 from lam3db.store import columns as _c
 from lam3db.store.columns import LARGEST, metadata
+from lam3db.store.tables_review import review, review_item, review_part
 from lam3db.store.tables_watch import issue, issue_event, issue_link, log_entry, withholding
 
 if TYPE_CHECKING:
     from sqlalchemy.schema import SchemaItem
 
-__all__ = ["issue", "issue_event", "issue_link", "log_entry", "metadata", "withholding"]
+__all__ = [
+    "issue", "issue_event", "issue_link", "log_entry", "metadata", "review", "review_item",
+    "review_part", "withholding",
+]  # fmt: skip
 
 media = _c.table(
     "media",

@@ -22,7 +22,7 @@ from sqlalchemy import create_engine, inspect, text
 from lam3db.errors import DatabaseMissingError, StoreError
 from lam3db.records import RunKind
 from lam3db.resources import shipped
-from lam3db.store import address, migrate, postgresql, sqlite, writes
+from lam3db.store import address, migrate, postgresql, put_reviews, sqlite, writes
 from lam3db.store.engine import Store, open_store
 from lam3db.store.snapshot import broken_keys, differences, snapshot
 from lam3db.store.tables import metadata
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
+REVIEWS = ("review", "review_item", "review_part")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -92,15 +93,32 @@ def test_up_down_and_up_again_keeps_the_rows(store_url: str) -> None:
         seed(store)
     before = contents(store_url)
     assert sum(map(len, before.values())) > 25
+    assert not any(before[name] for name in REVIEWS)
     for revision in reversed(migrate.revisions()[:-1]):
         assert migrate.downgrade(store_url, revision).after == revision
-        assert contents(store_url) == before
+        kept = contents(store_url)
+        assert kept == {name: rows for name, rows in before.items() if name not in REVIEWS}
     migrate.upgrade(store_url)
     assert contents(store_url) == before
     with open_store(store_url, mode="read") as store:
         assert differences(store) == broken_keys(store) == []
         with store.read() as conn:
             assert stored.count(conn, "v_score") == 1
+
+
+def test_a_step_back_loses_reviews_and_no_label(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+        with store.write() as conn:
+            one = conn.execute(text("SELECT min(id) FROM generation")).scalar_one()
+            drawn = [put_reviews.DrawnItem(one, "estimation", 0.5)]
+            put_reviews.put_review(conn, "first", 1, {"method": "uniform"}, "anna", drawn)
+    before = contents(store_url)
+    assert all(before[name] for name in REVIEWS)
+    migrate.downgrade(store_url, "0002")
+    migrate.upgrade(store_url)
+    after = contents(store_url)
+    assert after == before | {name: [] for name in REVIEWS}
 
 
 def test_down_to_nothing_and_up_again(store_url: str, tmp_path: Path) -> None:
@@ -125,14 +143,14 @@ def test_down_to_nothing_and_up_again(store_url: str, tmp_path: Path) -> None:
 def test_steps_that_are_none_are_refused(store_url: str) -> None:
     open_store(store_url, mode="write").close()
     with pytest.raises(StoreError, match="no step back"):
-        migrate.downgrade(store_url, "0002")
+        migrate.downgrade(store_url, "0003")
     with pytest.raises(StoreError, match=r"no revision '0?99'"):
         migrate.downgrade(store_url, "99")
-    with pytest.raises(StoreError, match=r"at 0002 already.*db downgrade 0001 --yes"):
+    with pytest.raises(StoreError, match=r"at 0003 already.*db downgrade 0001 --yes"):
         migrate.upgrade(store_url, "0001")
     with pytest.raises(StoreError, match="db downgrade"):
         migrate.upgrade(store_url, "base")
-    assert migrate.upgrade(store_url) == migrate.Moved("0002", "0002")
+    assert migrate.upgrade(store_url) == migrate.Moved("0003", "0003")
 
 
 def test_an_upgrade_is_whole_or_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +268,7 @@ def test_alembic_works_by_hand(empty_url: str) -> None:
         return done.stdout
 
     alembic("upgrade", "head")
-    assert "0002 (head)" in alembic("current")
+    assert "0003 (head)" in alembic("current")
     assert "No new upgrade operations detected" in alembic("check")
     alembic("downgrade", "base")
     alembic("upgrade", "head")
