@@ -12,6 +12,7 @@ from lam3db.cli import (
     init,
     judge,
     report,
+    review,
     run,
     smoke,
     sql,
@@ -47,6 +48,7 @@ app.command("run", rich_help_panel=FIRST)(run.run)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=WORK)
 app.command("generate", rich_help_panel=WORK)(generate.generate)
 app.add_typer(judge.app, name="judge", rich_help_panel=WORK)
+app.add_typer(review.app, name="review", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)

@@ -256,10 +256,10 @@ def _subjects(work: _Work, ids: Sequence[int]) -> dict[int, Subject]:
         if members.is_ensemble(work.identity):
             return members.subjects(conn, work.identity, ids)
         texts = reads.load_judged(conn, ids)
-    return {one: _subject(work.identity.sees, texts[one]) for one in ids if one in texts}
+    return {one: shown_subject(work.identity.sees, texts[one]) for one in ids if one in texts}
 
 
-def _subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
+def shown_subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
     """Return what this judge may see of a generation, and no more."""
     parts = set(sees)
     return Subject(

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from lam3db.errors import ConfigError, InputError
 from lam3db.report.text import safe_text
@@ -69,10 +70,21 @@ def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
         InputError: there is a file of this name (and not ``force``), or no such folder.
 
     """
+    with new_binary(path, force=force) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()  # writes what is left, and leaves the file open
+
+
+@contextlib.contextmanager
+def new_binary(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """Open a file of bytes as :func:`new_file` does one of text."""
     _check(path, force=force)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with part.open("x", encoding="utf-8", newline="") as stream:
+        with part.open("xb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
