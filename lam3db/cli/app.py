@@ -8,6 +8,7 @@ from lam3db.cli import (
     dataset,
     db,
     doctor,
+    ensemble,
     generate,
     init,
     judge,
@@ -48,6 +49,7 @@ app.command("run", rich_help_panel=FIRST)(run.run)
 app.add_typer(dataset.app, name="dataset", rich_help_panel=WORK)
 app.command("generate", rich_help_panel=WORK)(generate.generate)
 app.add_typer(judge.app, name="judge", rich_help_panel=WORK)
+app.add_typer(ensemble.app, name="ensemble", rich_help_panel=WORK)
 app.add_typer(review.app, name="review", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("status", rich_help_panel=READ)(report.status)

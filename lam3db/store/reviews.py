@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SAME = "g.text_digest, s.input_digest, b.digest"
 _OF = """generation g JOIN sample s ON s.id = g.sample_id
          JOIN behavior b ON b.id = s.behavior_id"""
-_LATEST = """x.replicate = 0 AND NOT EXISTS (
+LATEST = """x.replicate = 0 AND NOT EXISTS (
     SELECT 1 FROM score newer WHERE newer.judge_id = x.judge_id
        AND newer.generation_id = x.generation_id AND newer.replicate = 0
        AND newer.revision > x.revision)"""
@@ -250,7 +250,7 @@ def human_labels(conn: Connection, generations: Sequence[int]) -> list[Label]:
     """Return what people said of these answers, by answer and judge."""
     asked = f"""SELECT x.generation_id, x.judge_id, x.status, x.value, x.verdict
                   FROM score x JOIN judge j ON j.id = x.judge_id
-                 WHERE j.kind = 'human' AND {_LATEST} AND x.generation_id"""
+                 WHERE j.kind = 'human' AND {LATEST} AND x.generation_id"""
     rows = select_in(conn, asked, (), list(generations), "bigint")
     return sorted((Label(*row) for row in rows), key=lambda one: (one.generation_id, one.judge_id))
 
@@ -264,7 +264,7 @@ def queue(conn: Connection, judge_id: int | None = None) -> list[Queued]:
             f"""SELECT g.id, {_SAME}, j.name, f.explanation FROM {_OF}
                   JOIN score x ON x.generation_id = g.id JOIN judge j ON j.id = x.judge_id
                   JOIN finding f ON f.id = x.finding_id
-                 WHERE {mine} AND x.status = 'abstained' AND {_LATEST}
+                 WHERE {mine} AND x.status = 'abstained' AND {LATEST}
                    AND g.variant = 0 AND {SHOWN} ORDER BY g.id, j.name"""
         ),
         {} if judge_id is None else known,

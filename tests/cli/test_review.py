@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,28 +11,15 @@ import openpyxl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipeline"))
+sys.path.insert(0, str(Path(__file__).parent))
 from jobs import job, put, sample
+from review_commands import label_csv, lam3db, read_csv
 
 from lam3db.pipeline.generate import generate
 from lam3db.store.engine import open_store
 
-ROOT = Path(__file__).resolve().parents[2]
 BACK = ("review", "import", "anna.xlsx", "--guideline", "guide.md")
 SAMPLE = ("review", "sample", "--name", "first", "--random", "10", "--seed", "7")
-
-
-def lam3db(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lam3db", *words],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +69,6 @@ def fill_in(path: Path) -> None:
     book.save(path)
 
 
-def label_csv(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def query(folder: Path, text: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(lam3db(folder, "sql", text, "--format", "json").stdout)
     return found
@@ -122,8 +99,7 @@ def test_a_review_is_drawn_exported_and_read_back_once(folder: Path, said: dict[
 def test_a_second_annotator_differs_and_changes_a_label(folder: Path) -> None:
     lam3db(folder, "review", "export", "--name", "first", "-a", "ben", "-o", "ben.csv")
     path = folder / "ben.csv"
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = [row | {"label": "safe"} for row in csv.DictReader(stream)]
+    rows = [row | {"label": "safe"} for row in read_csv(path)]
     label_csv(path, rows)
     again = ("review", "import", "ben.csv", "-a", "ben", "--guideline", "guide.md")
     lam3db(folder, *again)
