@@ -52,11 +52,7 @@ def put_review(
     if conn.execute(select(t.review.c.id).where(t.review.c.name == stored(name))).scalar():
         raise ConfigError(f"there is a review {name!r} already: give another name")
     wanted = {item.generation_id: item.part for item in items}
-    asked = "SELECT generation_id, part FROM review_part WHERE generation_id"
-    held = dict(map(tuple, select_in(conn, asked, (), sorted(wanted), "bigint")))
-    crossed = sum(part != wanted[one] for one, part in held.items())
-    if crossed:
-        raise ConfigError(f"{crossed} answers were drawn for the other part before: draw again")
+    _refuse_crossing(conn, wanted)
     uid = new_uid()
     row = {
         "uid": uid,
@@ -75,3 +71,11 @@ def put_review(
     ]
     insert_new(conn, t.review_item, _ITEM, rows)
     return int(review_id), uid
+
+
+def _refuse_crossing(conn: Connection, wanted: Mapping[int, str]) -> None:
+    asked = "SELECT generation_id, part FROM review_part WHERE generation_id"
+    held = select_in(conn, asked, (), sorted(wanted), "bigint")
+    crossed = sum(part != wanted[one] for one, part in held)
+    if crossed:
+        raise ConfigError(f"{crossed} answers were drawn for the other part before: draw again")

@@ -285,15 +285,8 @@ def model_ids(conn: Connection, name: str) -> list[int]:
 
 def list_judges(conn: Connection) -> list[JudgeInfo]:
     """Return every judge with its current policy and counts, by name and age."""
-    j, p, v = t.judge.c, t.judge_policy.c, t.judge_verdict.c
-    policies = {
-        row.judge_id: JudgePolicy(row.threshold, row.operator)
-        for row in conn.execute(select(t.judge_policy).order_by(p.judge_id, p.version))
-    }
-    verdicts: dict[int, tuple[str, ...]] = {}
-    for judge_id, verdict in conn.execute(select(v.judge_id, v.verdict).order_by(v.verdict)):
-        verdicts[judge_id] = (*verdicts.get(judge_id, ()), verdict)
-    s = t.score.c
+    policies, verdicts = current_policies(conn), unsafe_verdicts(conn)
+    j, s = t.judge.c, t.score.c
     counted = select(s.judge_id, func.count()).where(s.revision == 0, s.replicate == 0)
     scores: dict[int, int] = dict(map(tuple, conn.execute(counted.group_by(s.judge_id))))
     failures: dict[int, int] = dict(map(tuple, conn.execute(text(_FAILED_JUDGING))))
@@ -313,6 +306,24 @@ def list_judges(conn: Connection) -> list[JudgeInfo]:
         )
         for row in conn.execute(select(t.judge).order_by(j.name, j.id))
     ]
+
+
+def current_policies(conn: Connection) -> dict[int, JudgePolicy]:
+    """Return the latest policy of each judge that has one."""
+    p = t.judge_policy.c
+    return {
+        row.judge_id: JudgePolicy(row.threshold, row.operator)
+        for row in conn.execute(select(t.judge_policy).order_by(p.judge_id, p.version))
+    }
+
+
+def unsafe_verdicts(conn: Connection) -> dict[int, tuple[str, ...]]:
+    """Return the verdicts that mean unsafe, of each judge that has any."""
+    v = t.judge_verdict.c
+    found: dict[int, tuple[str, ...]] = {}
+    for judge_id, verdict in conn.execute(select(v.judge_id, v.verdict).order_by(v.verdict)):
+        found[judge_id] = (*found.get(judge_id, ()), verdict)
+    return found
 
 
 _FAILED_JUDGING = """

@@ -15,10 +15,10 @@ from sqlalchemy import select, text
 
 from lam3db.errors import ConfigError, NotFoundError, did_you_mean
 from lam3db.hashing import unescape
-from lam3db.records import JudgePolicy
 from lam3db.store import tables as t
 from lam3db.store.bulk import select_in
 from lam3db.store.pending import SHOWN, scope_condition
+from lam3db.store.reads import current_policies, unsafe_verdicts
 from lam3db.store.values import as_datetime, from_json, plain
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from lam3db.records import JudgePolicy
     from lam3db.store.pending import ScoreScope
 
 _SAME = "g.text_digest, s.input_digest, b.digest"
@@ -201,14 +202,8 @@ def copies(conn: Connection, generations: Sequence[int]) -> dict[int, tuple[int,
 
 def judge_cards(conn: Connection, kind: str | None = None) -> list[JudgeCard]:
     """Return every judge, or those of one kind, by name and age."""
-    j, p, v = t.judge.c, t.judge_policy.c, t.judge_verdict.c
-    policies = {
-        row.judge_id: JudgePolicy(row.threshold, row.operator)
-        for row in conn.execute(select(t.judge_policy).order_by(p.judge_id, p.version))
-    }
-    verdicts: dict[int, list[str]] = defaultdict(list)
-    for judge_id, verdict in conn.execute(select(v.judge_id, v.verdict).order_by(v.verdict)):
-        verdicts[judge_id].append(verdict)
+    policies, verdicts = current_policies(conn), unsafe_verdicts(conn)
+    j = t.judge.c
     query = select(t.judge).order_by(j.name, j.id)
     return [
         JudgeCard(
@@ -216,7 +211,7 @@ def judge_cards(conn: Connection, kind: str | None = None) -> list[JudgeCard]:
             unescape(row.name),
             row.kind,
             bytes(row.digest).hex(),
-            tuple(verdicts[row.id]),
+            verdicts.get(row.id, ()),
             policies.get(row.id),
             from_json(row.spec),
         )

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from jobs import job, judging, put, sample
 
 from lam3db.cli.judge import summary
-from lam3db.config import JudgeConfig
+from lam3db.config import JudgeConfig, load_judge_config
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
 from lam3db.pipeline.judges import members_first
@@ -325,3 +325,11 @@ def test_what_was_seen_and_is_no_longer_written_so_is_told(store: Store, instead
     faults = [fault for checked in verify(store) for fault in checked.faults]
     assert len(faults) == 40
     assert all("shown something else" in fault for fault in faults)
+
+
+def test_the_shipped_ensemble_works_on_the_shipped_judges(store: Store) -> None:
+    for name in ("refusal-gcg", "refusal-autodan"):
+        judge_pending(store, JudgeJob(load_judge_config(name)))
+    done = judge_pending(store, JudgeJob(load_judge_config("ensemble-demo")))
+    assert done.counts.new + done.counts.cached == 40
+    assert {row.verdict for (row,) in scores(store, done).values()} == {"unsafe"}

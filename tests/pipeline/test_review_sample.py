@@ -147,6 +147,23 @@ def test_what_shows_the_same_is_drawn_once(store: Store) -> None:
     assert {item.generation_id for item in drawn(store, "r")} == set(everything)
 
 
+def test_what_shows_the_same_stays_in_its_part(store: Store) -> None:
+    """Another answer with the same text to the same prompt must not slip into training."""
+    sample_review(store, Draw("r", random=30, seed=2))
+    generate(store, job(replicates=2))
+    with store.write() as conn:
+        conn.execute(
+            text(
+                """UPDATE generation SET text_digest = (SELECT o.text_digest FROM generation o
+                     WHERE o.sample_id = generation.sample_id AND o.replicate = 0)"""
+            )
+        )
+        conn.execute(text("UPDATE generation SET variant = 1 WHERE replicate = 0"))
+    judge_pending(store, judging("half"))
+    with pytest.raises(ConfigError, match="--disputed 11: only 10"):
+        sample_review(store, Draw("s", disputed=11, judges=("half",)))
+
+
 def test_nothing_labelled_withheld_or_divergent_is_drawn(store: Store) -> None:
     with store.write() as conn:
         first, second, third, *_ = reviews.candidates(conn, ScoreScope())
