@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import struct
 import warnings
 import zipfile
 import zlib
@@ -33,8 +34,8 @@ _SHEET = "items"
 _WIDE, _NARROW = 80, 16
 _DECODED = "utf-8-sig"
 _UNREADABLE = (
-    *(ValueError, LookupError, TypeError, AttributeError, EOFError, RecursionError),
-    *(zipfile.BadZipFile, zlib.error, ParseError, NotImplementedError),
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, ParseError),
 )
 """What an archive that was tampered with may raise; forbidden XML is a ValueError."""
 
@@ -231,7 +232,7 @@ def _refuse_bomb(path: Path, raw: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             parts = archive.infolist()
             size = sum(part.file_size for part in parts)
-    except zipfile.BadZipFile:
+    except _UNREADABLE:
         raise InputError(f"{path}: is no XLSX: save it as `Excel workbook (.xlsx)`") from None
     if len(parts) > _MOST_PARTS or size > LARGEST_UNPACKED:
         raise InputError(f"{path}: would unpack to {size / MIB:.0f} MiB in {len(parts)} parts")
