@@ -170,7 +170,15 @@ class EndpointOptions(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    """Which model. ``source`` is a folder, a hub name, or a model's name at an endpoint."""
+    """Which model. ``source`` is a folder, a hub name, or a model's name at an endpoint.
+
+    ``template``: ``chat`` renders the checkpoint's own chat template, with
+    ``template_arguments`` as its variables; ``raw`` sends the messages' texts as they are,
+    one after the other. ``last_turn`` says what becomes of a conversation that ends with the
+    assistant: ``answer`` it (a guard answers what it judges), ``continue`` it, or ``auto``: a
+    local model answers it where texts are asked for and continues it where words are weighed,
+    a model behind an endpoint always continues it.
+    """
 
     name: str = Field(min_length=1, description=_TEXT)
     kind: str = Field(default="transformers", description=_TEXT)
@@ -180,6 +188,11 @@ class ModelConfig(_Frozen):
     system_prompt: str | None = Field(default=None, description=_TEXT)
     image: ImageOptions = Field(default=ImageOptions(), description="a mapping")
     markers: Literal["text", "control"] = Field(default="text", description="text or control")
+    template: Literal["chat", "raw"] = Field(default="chat", description="chat or raw")
+    template_arguments: Settings = Field(default_factory=FrozenDict, description="a mapping")
+    last_turn: Literal["auto", "answer", "continue"] = Field(
+        default="auto", description="auto, answer or continue"
+    )
     local_files_only: bool = Field(default=True, description=_SWITCH)
     allow_pickle: bool = Field(default=False, description=_SWITCH)
     endpoint: EndpointOptions | None = Field(default=None, description="a mapping")

@@ -40,12 +40,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "Answer", "Attack", "Behavior", "Dataset", "Failed", "FileEntry", "Finding", "FinishReason",
+    "TEMPLATE_ROLE", "Answer", "Attack", "Behavior", "Dataset", "Failed", "FileEntry",
+    "Finding", "FinishReason",
     "GenerationConfig", "IdentityKind", "ImagePart", "JudgeIdentity", "JudgeKind",
     "JudgePolicy", "Media", "MemberFinding", "Message", "ModelPlan", "ModelVersion", "Odds",
     "Request", "RunKind",
     "RunStatus", "Sample", "ScoreStatus", "Sees", "Stage", "Subject", "TextPart", "Verdict",
-    "images_of", "selection_digest", "text_of",
+    "images_of", "input_digest", "selection_digest", "text_of",
 ]  # fmt: skip
 
 
@@ -90,6 +91,15 @@ class Message:
             for part in value["parts"]
         )
         return cls(value["role"], tuple(parts))
+
+
+TEMPLATE_ROLE = "template"
+"""The role of a raw prompt's own pieces: only there do control markers mean what they say."""
+
+
+def input_digest(messages: tuple[Message, ...]) -> bytes:
+    """Return the identity of what a model will see: its messages, images by content."""
+    return hashing.digest("input", [message.to_json() for message in messages])
 
 
 def text_of(messages: tuple[Message, ...]) -> str:
@@ -146,7 +156,7 @@ class Sample:
     @property
     def input_digest(self) -> bytes:
         """What the model will see of the sample: its messages, images by content."""
-        return hashing.digest("input", [message.to_json() for message in self.messages])
+        return input_digest(self.messages)
 
     @property
     def digest(self) -> bytes:

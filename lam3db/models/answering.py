@@ -1,4 +1,4 @@
-"""A loaded model answering requests: sort, prepare ahead, batch, halve, retry, decode.
+"""A loaded model at work: sort, prepare ahead, batch, halve, retry; decode or weigh.
 
 What must hold: every request of a window is answered exactly once; a batch's failure is not
 its members' failure; closing the generator leaves no thread behind.
@@ -11,7 +11,8 @@ import copy
 import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -21,10 +22,11 @@ from lam3db.models.decode import Limits, Said, decode, decode_generic
 from lam3db.models.families import clean
 from lam3db.models.prompt import Prepared, Preparer
 from lam3db.models.sampling import Chooser, Noise, Row
-from lam3db.records import Answer, Failed, FinishReason, images_of, text_of
+from lam3db.models.weighing import first_tokens, weigh_batch
+from lam3db.records import Answer, Failed, FinishReason, Odds, images_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lam3db.models.loading import Loaded
     from lam3db.plugins import ImageOpener
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     Outcome = tuple[Request, Answer | Failed]
 
+Result = TypeVar("Result")
 FIRST_BATCH = 16
 """What ``auto`` starts from."""
 _IMAGE_LENGTH = 2000
@@ -51,12 +54,13 @@ class _Ready:
 
 
 class TransformersModel:
-    """Implements :class:`lam3db.plugins.Model`."""
+    """Implements :class:`lam3db.plugins.Model` and :class:`lam3db.plugins.Weigher`."""
 
     def __init__(self, loaded: Loaded, plan: ModelPlan, open_image: ImageOpener) -> None:
         config = plan.config.value
         self._loaded: Loaded | None = loaded
         self._decoding = config["decoding"]
+        self._last_turn = config.get("last_turn", "auto")
         self._preparer = Preparer(loaded.processor, config, open_image, loaded.context)
         # a second tokenizer: the first one works in the other thread
         self._decoder = copy.deepcopy(loaded.processor.tokenizer)
@@ -75,52 +79,86 @@ class TransformersModel:
 
     def answer(self, requests: Sequence[Request]) -> Iterator[list[Outcome]]:
         """Yield each batch's outcomes as it ends, longest requests first."""
+        yield from self._work(requests, self._answered, continues=self._last_turn == "continue")
+
+    def weigh(
+        self, requests: Sequence[Request], words: Sequence[str]
+    ) -> Iterator[list[tuple[Request, Odds | Failed]]]:
+        """Yield each batch's odds as it ends, longest requests first.
+
+        Raises:
+            ConfigError: two words begin with the same token.
+
+        """
+        weigh = partial(self._weighed, first_tokens(self._decoder, words))
+        yield from self._work(requests, weigh, continues=self._last_turn != "answer")
+
+    def _work(
+        self,
+        requests: Sequence[Request],
+        ask: Callable[[list[_Ready]], list[tuple[Request, Result | Failed]]],
+        *,
+        continues: bool,
+    ) -> Iterator[list[tuple[Request, Result | Failed]]]:
+        """Prepare requests in the background and put them to the model batch by batch."""
+        prepare = partial(self._prepare, continues=continues)
         waiting = sorted(requests, key=_length, reverse=True)
         with ThreadPoolExecutor(1, thread_name_prefix="lam3db-prepare") as background:
             try:
                 taken = waiting[: self.batch_size]
-                coming = background.submit(self._prepare, taken)
+                coming = background.submit(prepare, taken)
                 while taken:
                     ready, outcomes = coming.result()
                     waiting = waiting[len(taken) :]
                     taken = waiting[: self.batch_size]
-                    coming = background.submit(self._prepare, taken)
+                    coming = background.submit(prepare, taken)
                     if outcomes:
-                        yield outcomes
-                    yield from self._batches(ready)
+                        yield [*outcomes]
+                    yield from self._batches(ready, ask)
             finally:
                 background.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, requests: Sequence[Request]) -> tuple[list[_Ready], list[Outcome]]:
+    def _prepare(
+        self, requests: Sequence[Request], *, continues: bool
+    ) -> tuple[list[_Ready], list[tuple[Request, Failed]]]:
         """Prepare requests one by one; those that cannot be are failures."""
         ready: list[_Ready] = []
-        failed: list[Outcome] = []
+        failed: list[tuple[Request, Failed]] = []
         for request in requests:
             try:
-                ready.append(_Ready(request, self._preparer.prepare(request.messages)))
+                prepared = self._preparer.prepare(request.messages, continues=continues)
+                ready.append(_Ready(request, prepared))
             except Exception as error:  # noqa: BLE001 - whatever a foreign image or template does
                 failed.append((request, Failed.from_exception(error)))
         return ready, failed
 
-    def _batches(self, ready: list[_Ready]) -> Iterator[list[Outcome]]:
-        """Answer what is ready, in batches that fit."""
+    def _batches(
+        self,
+        ready: list[_Ready],
+        ask: Callable[[list[_Ready]], list[tuple[Request, Result | Failed]]],
+    ) -> Iterator[list[tuple[Request, Result | Failed]]]:
+        """Put what is ready to the model, in batches that fit."""
         pixels = self._model.family.pixels if self._model.family.plain_decoder else "alike"
         for places in groups([one.prepared for one in ready], pixels):
             left = [ready[place] for place in places]
             while left:
                 part = left[: self.batch_size]
-                outcomes = self._attempt(part)
+                outcomes = self._attempt(part, ask)
                 if outcomes is None:
                     self.batch_size = len(part) // 2
                     continue
                 left = left[len(part) :]
                 yield outcomes
 
-    def _attempt(self, part: list[_Ready]) -> list[Outcome] | None:
-        """Answer one batch; None if it should be halved for want of memory."""
+    def _attempt(
+        self,
+        part: list[_Ready],
+        ask: Callable[[list[_Ready]], list[tuple[Request, Result | Failed]]],
+    ) -> list[tuple[Request, Result | Failed]] | None:
+        """Ask one batch; None if it should be halved for want of memory."""
         problem: Failed | None = None
         try:
-            return self._answered(part)
+            return ask(part)
         except Exception as error:  # noqa: BLE001 - told apart below, once its tensors are let go
             problem = _judged(error)
         _free_memory()
@@ -128,24 +166,37 @@ class TransformersModel:
             return None
         if len(part) == 1:
             return [(part[0].request, problem)]
-        alone: list[Outcome] = []
+        alone: list[tuple[Request, Result | Failed]] = []
         for one in part:
-            alone += self._attempt([one]) or []
+            alone += self._attempt([one], ask) or []
         return alone
 
     def _answered(self, part: list[_Ready]) -> list[Outcome]:
-        """Run one batch through the model."""
+        """Let one batch be answered."""
         model = self._model
-        inputs = collate([one.prepared for one in part], model.family.pixels, model.pad_id)
         rows = [Row(list(one.prepared.ids), self._noise(one.request)) for one in part]
         way = decode if model.family.plain_decoder else decode_generic
         with torch.inference_mode(), _threads(1 if self._small else None):
-            placed = {name: self._placed(value) for name, value in inputs.items()}
-            said = way(model.model, placed, rows, self._chooser, self._limits)
+            said = way(model.model, self._inputs(part), rows, self._chooser, self._limits)
         return [
             (one.request, self._outcome(one, what, len(part)))
             for one, what in zip(part, said, strict=True)
         ]
+
+    def _weighed(
+        self, tokens: Mapping[str, frozenset[int]], part: list[_Ready]
+    ) -> list[tuple[Request, Odds | Failed]]:
+        """Weigh the beginnings of one batch's answers."""
+        model = self._model
+        with torch.inference_mode(), _threads(1 if self._small else None):
+            odds = weigh_batch(model.model, self._inputs(part), tokens, model.pad_id)
+        return [(one.request, what) for one, what in zip(part, odds, strict=True)]
+
+    def _inputs(self, part: list[_Ready]) -> dict[str, torch.Tensor]:
+        """Return one batch as the model takes it, on its device."""
+        model = self._model
+        inputs = collate([one.prepared for one in part], model.family.pixels, model.pad_id)
+        return {name: self._placed(value) for name, value in inputs.items()}
 
     def _placed(self, value: torch.Tensor) -> torch.Tensor:
         """Move a tensor to the device; pixels take the model's dtype."""

@@ -61,7 +61,11 @@ _log = logging.getLogger("lam3db.models")
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """How the requests of one model are written. ``seed`` is None where nothing is drawn."""
+    """How the requests of one model are written.
+
+    ``seed`` is None where nothing is drawn; ``continues``: what the assistant said last is the
+    beginning of the answer.
+    """
 
     model: str
     system: str
@@ -69,6 +73,7 @@ class Conversation:
     limit: str
     seed: int | None
     open_image: ImageOpener
+    continues: bool = True
 
     def body(self, request: Request, more: Mapping[str, Any]) -> dict[str, Any]:
         """Return a request's JSON; raise InputError or MediaError for what cannot be sent."""
@@ -82,7 +87,7 @@ class Conversation:
         }
         if self.seed is not None:
             body["seed"] = self.seed + request.replicate
-        if messages[-1].role == "assistant":
+        if self.continues and messages[-1].role == "assistant":
             body |= {"add_generation_prompt": False, "continue_final_message": True}
         return {**body, **more}
 

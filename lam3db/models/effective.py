@@ -49,10 +49,15 @@ def effective_config(
         "family": family.name,
         "clean_up": family.clean_up,
         "markers": model.markers,
-        "image": _image(model, family, checkpoint, notes),
+        **_image(model, family, checkpoint, notes),
+        **_template(model),
         "decoding": _decoding(runtime, notes),
         **_arithmetic(runtime, checkpoint.read_json("config.json"), notes),
     }
+    if system_prompt and model.template == "raw":
+        raise ConfigError(
+            f"{model.name}: a raw prompt has no place for system_prompt: set system_prompt: ''"
+        )
     if system_prompt:
         value["system_prompt"] = system_prompt
     _note_own_settings(checkpoint.read_json("generation_config.json"), notes)
@@ -65,9 +70,30 @@ def _check_device_map(name: str) -> None:
         raise ConfigError(f"device_map: {name!r} is nothing we know{near}")
 
 
+def _template(model: ModelConfig) -> dict[str, Any]:
+    """Return how messages become a prompt, where it is not as it always was."""
+    value: dict[str, Any] = {}
+    if model.template == "raw":
+        if model.template_arguments:
+            raise ConfigError(
+                f"{model.name}: template_arguments have no effect on a raw prompt: leave them out"
+            )
+        value["template"] = "raw"
+    if model.template_arguments:
+        value["template_arguments"] = model.model_dump(mode="json")["template_arguments"]
+    if model.last_turn != "auto":
+        value["last_turn"] = model.last_turn
+    return value
+
+
 def _image(
     model: ModelConfig, family: Family, checkpoint: Checkpoint, notes: list[str]
 ) -> dict[str, Any]:
+    """Return how images are prepared; nothing for a family that sees none."""
+    if not family.images:
+        if model.image != type(model.image)():
+            notes.append(f"image settings have no effect on the family {family.name}")
+        return {}
     value: dict[str, Any] = {"decoder": DECODER, "backend": "pil", "fit": model.image.fit}
     if family.splits_images:
         asked = model.image.splitting
@@ -75,7 +101,7 @@ def _image(
     elif model.image.splitting is not None:
         asked_for = str(model.image.splitting).lower()
         notes.append(f"image.splitting: {asked_for} has no effect on the family {family.name}")
-    return value
+    return {"image": value}
 
 
 def _own_splitting(checkpoint: Checkpoint) -> bool:

@@ -7,9 +7,10 @@ proxy lead there is no part of it.
 
 An image is sent as a data URL (see :mod:`lam3db.endpoints.images`). Replicate ``r`` of a
 sampled answer is asked with ``seed + r``. Token counts are those the endpoint reports, 0
-where it reports none. A conversation that ends with an assistant's message is continued: the
-request says ``add_generation_prompt: false, continue_final_message: true``, which vLLM takes;
-``transformers serve`` and OpenAI refuse it, and that is a failure.
+where it reports none. A conversation that ends with an assistant's message is continued unless
+``last_turn: answer`` says otherwise: the request says ``add_generation_prompt: false,
+continue_final_message: true``, which vLLM takes; ``transformers serve`` and OpenAI refuse it, and
+that is a failure. ``template_arguments`` go as ``chat_template_kwargs``, which vLLM takes.
 
 What must hold: what is hashed is what is sent; a setting that the API does not take is told;
 an answer cut off by a filter, or none at all, is a failure and never an empty text.
@@ -32,6 +33,8 @@ from lam3db.models.families import FAMILIES
 from lam3db.records import GenerationConfig, IdentityKind, ModelPlan, ModelVersion
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lam3db.config import ModelConfig, RuntimeConfig
     from lam3db.plugins import ImageOpener, Tick
 
@@ -90,8 +93,9 @@ class EndpointKind:
         conversation = Conversation(
             model=plan.version.source,
             system=plan.config.value.get("system_prompt", ""),
-            parameters=_parameters(decoding, limit),
+            parameters=_parameters(decoding, limit) | _template(plan.config.value),
             limit=limit,
+            continues=plan.config.value.get("last_turn") != "answer",
             seed=decoding.get("seed"),
             open_image=open_image,
         )
@@ -120,7 +124,21 @@ def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:
         "image": {"decoder": DECODER, "encoder": ENCODER},
         "decoding": decoding,
     }
+    if config.template == "raw":
+        raise ConfigError(
+            f"model {config.name}: template: raw: chat completions always go through the model's "
+            "chat template; run it here, or leave template out"
+        )
+    if config.template_arguments:
+        value["template_arguments"] = config.model_dump(mode="json")["template_arguments"]
+    if config.last_turn != "auto":
+        value["last_turn"] = config.last_turn
     return value | ({"system_prompt": config.system_prompt} if config.system_prompt else {})
+
+
+def _template(value: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = value.get("template_arguments")
+    return {"chat_template_kwargs": arguments} if arguments else {}
 
 
 def _parameters(decoding: dict[str, Any], limit: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What is known of model families, as data: prompts, markers, quirks, clean-up.
 
-One row per family that has been tried; every other image-text model runs as ``generic``,
-through the library's own ``generate``. What must hold: a fact that can change a text is in
+One row per family that has been tried; every other image-text model runs as ``generic`` and
+every text-only one as ``causal``. What must hold: a fact that can change a text is in
 :class:`~lam3db.records.GenerationConfig` (by its value or by the version of its clean-up),
 and nothing here tests a dataset's name. No torch: this is read before anything is loaded.
 """
@@ -34,7 +34,7 @@ class Family:
     explicit position ids and keeps its state in the key-value cache alone, so that our own
     loop may drop rows that have ended. ``pixels`` says how images of several requests are
     put together: ``stack`` (one row per image) or ``pad`` (a row per request, padded to the
-    largest, with a mask).
+    largest, with a mask). ``images``: it has eyes; without, a tokenizer is all it needs.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Family:
     splits_images: bool = False
     plain_decoder: bool = False
     pixels: str = "stack"
+    images: bool = True
 
 
 FAMILIES = {
@@ -70,10 +71,12 @@ FAMILIES = {
             pixels="pad",
         ),
         Family(name="generic", clean_up="strip/1"),
+        Family(name="causal", clean_up="strip/1", images=False),
     )
 }
 _PLAIN_TOWERS = ("clip_vision_model", "siglip_vision_model")
-_PLAIN_TEXTS = ("llama", "mistral", "qwen2")
+PLAIN_TEXTS = ("llama", "mistral", "qwen2")
+"""Decoders with explicit position ids and nothing but a key-value cache, by ``model_type``."""
 
 
 def family_named(name: str, config: Mapping[str, Any]) -> Family:
@@ -97,9 +100,16 @@ def _recognized(config: Mapping[str, Any]) -> str:
         return "idefics2"
     tower = config.get("vision_config", {}).get("model_type")
     text = config.get("text_config", {}).get("model_type", "llama")
-    if kind == "llava" and tower in _PLAIN_TOWERS and text in _PLAIN_TEXTS:
+    if kind == "llava" and tower in _PLAIN_TOWERS and text in PLAIN_TEXTS:
         return "llava"
+    if "vision_config" not in config and _is_causal(config):
+        return "causal"
     return "generic"
+
+
+def _is_causal(config: Mapping[str, Any]) -> bool:
+    named = config.get("architectures") or ()
+    return any(str(name).endswith("ForCausalLM") for name in named)
 
 
 def clean(family: Family, text: str) -> str:

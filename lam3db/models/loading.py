@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import contextlib
 import logging as standard_logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+)
 from transformers import GenerationConfig as OwnSettings
 from transformers.utils import logging
 
 from lam3db.errors import ModelError
-from lam3db.models.families import FAMILIES, Family
+from lam3db.models.families import FAMILIES, PLAIN_TEXTS, Family
+from lam3db.models.text_processor import TextProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +62,8 @@ def load_model(
     family = FAMILIES[config["family"]]
     dtype = getattr(torch, config["dtype"])
     with _quiet():
-        processor = _load_processor(folder, config, family)
+        load = _load_processor if family.images else _load_tokenizer
+        processor = load(folder, config, family)
         model = _load_weights(folder, config, dtype, device_map, allow_pickle=allow_pickle)
     _complete_processor(processor, model.config, folder)
     stops = _stops(model, processor.tokenizer, family)
@@ -64,13 +72,20 @@ def load_model(
     return Loaded(
         model=model.eval().requires_grad_(requires_grad=False),
         processor=processor,
-        family=family,
+        family=_as_decoded(family, model.config),
         device=model.get_input_embeddings().weight.device,
         dtype=dtype,
         stops=stops,
         pad_id=pad if isinstance(pad, int) else min(stops, default=0),
         context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
     )
+
+
+def _as_decoded(family: Family, config: Any) -> Family:
+    """Let our own loop decode a text-only model that it knows; both ways give the same."""
+    if family.images:
+        return family
+    return replace(family, plain_decoder=config.model_type in PLAIN_TEXTS)
 
 
 @contextlib.contextmanager
@@ -109,6 +124,17 @@ def _load_processor(folder: Path, config: Mapping[str, Any], family: Family) -> 
     return processor
 
 
+def _load_tokenizer(folder: Path, config: Mapping[str, Any], family: Family) -> Any:
+    del config, family
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, padding_side="left"
+        )
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        raise ModelError(f"{folder}: its tokenizer cannot be loaded: {error}") from error
+    return TextProcessor(tokenizer)
+
+
 def _load_weights(
     folder: Path, config: Mapping[str, Any], dtype: torch.dtype, device_map: str, *,
     allow_pickle: bool,
@@ -117,8 +143,10 @@ def _load_weights(
     arguments: dict[str, Any] = {"quantization_config": _quantization(config, dtype)}
     if where is not None or arguments["quantization_config"] is not None:
         arguments["device_map"] = where or {"": "cpu"}
+    images = FAMILIES[config["family"]].images
+    loader = AutoModelForImageTextToText if images else AutoModelForCausalLM
     try:
-        model, found = AutoModelForImageTextToText.from_pretrained(
+        model, found = loader.from_pretrained(
             folder, dtype=dtype, local_files_only=True, trust_remote_code=False,
             use_safetensors=None if allow_pickle else True, output_loading_info=True,
             ignore_mismatched_sizes=True,  # told below, by name

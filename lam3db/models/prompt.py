@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from lam3db.errors import InputError
 from lam3db.models.markers import TextMarkers
 from lam3db.models.messages import with_system_prompt
-from lam3db.records import ImagePart, Message, TextPart
+from lam3db.models.rendering import Renderer, texts_of
+from lam3db.records import TEMPLATE_ROLE, Message, images_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lam3db.plugins import ImageOpener
-
-_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +47,22 @@ class Preparer:
         self._processor = processor
         self._system = config.get("system_prompt", "")
         self._markers = TextMarkers(processor) if config["markers"] == "text" else None
-        self._pads = config["image"]["fit"] == "pad"
+        image = config.get("image")
+        self._renderer = Renderer(
+            processor,
+            raw=config.get("template") == "raw",
+            arguments=config.get("template_arguments", {}),
+            images=image is not None,
+        )
+        self._pads = image is not None and image["fit"] == "pad"
         self._open_image = open_image
         self._context = context
         self._room = int(config["decoding"]["max_new_tokens"])
 
-    def prepare(self, messages: tuple[Message, ...]) -> Prepared:
+    def prepare(self, messages: tuple[Message, ...], *, continues: bool = False) -> Prepared:
         """Return ids and pixels of one conversation.
+
+        With ``continues``, one that ends with the assistant is continued, not answered.
 
         Raises:
             InputError: a prompt that cannot be sent as it is.
@@ -63,15 +71,20 @@ class Preparer:
         """
         messages = with_system_prompt(messages, self._system)
         images = self._images(messages)
-        out = self._processed(messages, images)
+        continued = continues and messages[-1].role == "assistant"
+        out = self._processed(messages, images, continued=continued)
         ids = tuple(out.pop("input_ids")[0].tolist())
         out.pop("attention_mask", None)
         self._check_length(len(ids))
         return Prepared(ids, {name: value for name, value in out.items() if _is_tensor(value)})
 
     def _images(self, messages: tuple[Message, ...]) -> list[Image]:
-        parts = [part for message in messages for part in message.parts]
-        images = [self._open_image(part.sha256) for part in parts if isinstance(part, ImagePart)]
+        digests = images_of(messages)
+        if digests and not self._renderer.images:
+            raise InputError(
+                f"{len(digests)} images for a model without eyes: take an image-text model"
+            )
+        images = [self._open_image(digest) for digest in digests]
         return [self._padded(image) for image in images] if self._pads else images
 
     def _padded(self, image: Image) -> Image:
@@ -91,14 +104,21 @@ class Preparer:
         square.paste(image, ((side - width) // 2, (side - height) // 2))
         return square
 
-    def _processed(self, messages: tuple[Message, ...], images: list[Image]) -> dict[str, Any]:
-        """Render the chat template and run the processor on the result."""
-        texts = _texts(messages)
+    def _processed(
+        self, messages: tuple[Message, ...], images: list[Image], *, continued: bool = False
+    ) -> dict[str, Any]:
+        """Render the prompt and run the processor on the result."""
+        texts = texts_of(messages)
         placeholders: dict[str, str] = {}
         if self._markers is not None and self._markers.found(texts):
-            texts, placeholders = self._markers.protect(texts)
-        prompt = self._rendered(messages, texts)
-        self._check_rendered(prompt, texts, len(images))
+            protected, placeholders = self._markers.protect(texts)
+            live = self._live(messages)
+            texts = [
+                text if alive else safe
+                for text, safe, alive in zip(texts, protected, live, strict=True)
+            ]
+        prompt = self._rendered(messages, texts, continued=continued)
+        self._check_images(prompt, len(images))
         start = self._processor.tokenizer.bos_token
         arguments = {
             "text": [prompt],
@@ -110,28 +130,20 @@ class Preparer:
             return dict(self._markers.process(placeholders, **arguments))
         return dict(self._processor(**arguments))
 
-    def _rendered(self, messages: tuple[Message, ...], texts: list[str]) -> str:
-        """Return the prompt as the model's own chat template writes it."""
-        from jinja2 import TemplateError
-
-        left = iter(texts)
-        conversation = [
-            {"role": message.role, "content": [_content(part, left) for part in _parts(message)]}
+    def _live(self, messages: tuple[Message, ...]) -> list[bool]:
+        """Tell of each text whether its markers are the prompt's own."""
+        return [
+            self._renderer.raw and message.role == TEMPLATE_ROLE
             for message in messages
+            for _ in texts_of((message,))
         ]
-        try:
-            prompt = self._processor.apply_chat_template(conversation, add_generation_prompt=True)
-        except TemplateError as error:
-            roles = ", ".join(message.role for message in messages)
-            message = f"the model's chat template refuses these messages ({roles}): {error}"
-            raise InputError(message) from error
-        return str(prompt)
 
-    def _check_rendered(self, prompt: str, texts: list[str], images: int) -> None:
-        for text in texts:
-            if text.strip() not in prompt:
-                shown = f"{text.strip()[:_SHOWN]!r}"
-                raise InputError(f"the model's chat template does not show the text {shown}")
+    def _rendered(
+        self, messages: tuple[Message, ...], texts: list[str], *, continued: bool = False
+    ) -> str:
+        return self._renderer.render(messages, texts, continued=continued)
+
+    def _check_images(self, prompt: str, images: int) -> None:
         token = getattr(self._processor, "image_token", None)
         if token and (count := prompt.count(token)) != images:
             message = f"{count} {token} markers in the prompt for {images} images"
@@ -146,22 +158,6 @@ class Preparer:
                 f"a prompt of {count} tokens and max_new_tokens {self._room} exceed the model's "
                 f"context of {self._context}: it is not cut; shorten it or ask for less"
             )
-
-
-def _parts(message: Message) -> tuple[TextPart | ImagePart, ...]:
-    return message.parts or (TextPart(""),)
-
-
-def _texts(messages: tuple[Message, ...]) -> list[str]:
-    return [
-        part.text for message in messages for part in _parts(message) if isinstance(part, TextPart)
-    ]
-
-
-def _content(part: TextPart | ImagePart, texts: Any) -> dict[str, Any]:
-    if isinstance(part, ImagePart):
-        return {"type": "image"}
-    return {"type": "text", "text": next(texts)}
 
 
 def _is_tensor(value: object) -> bool:

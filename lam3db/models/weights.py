@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ModelError, NotFoundError
+from lam3db.models.families import family_named
 from lam3db.records import FileEntry
 from lam3db.weightfiles import (
     fetching_cure,
@@ -84,12 +85,14 @@ def find_checkpoint(config: ModelConfig) -> Checkpoint:
 
     Raises:
         ModelError: it is not there or not complete; every fault is listed.
+        ConfigError: nobody knows its family.
 
     """
     folder, revision, notes = _locate(config)
     faults: list[str] = []
     weights = weight_files(folder, faults, allow_pickle=config.allow_pickle)
-    settings = _settings(folder, faults)
+    needed = _Needed(_sees_images(config, folder), config.template == "chat")
+    settings = _settings(folder, needed, faults)
     if faults:
         lines = [f"{config.name}: {folder} is not a complete checkpoint:", *faults, _cure(config)]
         raise ModelError("\n  ".join(lines))
@@ -134,7 +137,25 @@ def _cure(config: ModelConfig) -> str:
     return fetching_cure(config.source, config.revision)
 
 
-def _settings(folder: Path, faults: list[str]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    """What a checkpoint needs besides weights, config and tokenizer."""
+
+    image_processor: bool
+    chat_template: bool
+
+
+def _sees_images(config: ModelConfig, folder: Path) -> bool:
+    """Tell whether the checkpoint's family takes images; an unreadable config is told later."""
+    path = folder / "config.json"
+    try:
+        told = read_object(path) if path.is_file() else {}
+    except ValueError:
+        told = {}
+    return family_named(config.family, told).images
+
+
+def _settings(folder: Path, needed: _Needed, faults: list[str]) -> tuple[str, ...]:
     names = [path.name for path in folder.iterdir() if path.is_file() and _is_setting(path.name)]
     extra = [path.relative_to(folder).as_posix() for path in folder.glob("*chat_templates/*.jinja")]
     for name in [name for name in names if name.endswith(".json")]:
@@ -143,9 +164,10 @@ def _settings(folder: Path, faults: list[str]) -> tuple[str, ...]:
         faults.append(f"{folder / 'config.json'} is missing")
     if not any(name in names for name in _TOKENIZERS):
         faults.append(f"{folder / 'tokenizer.json'} is missing")
-    if not any(name in names for name in ("preprocessor_config.json", "processor_config.json")):
+    processors = ("preprocessor_config.json", "processor_config.json")
+    if needed.image_processor and not any(name in names for name in processors):
         faults.append(f"{folder / 'preprocessor_config.json'} is missing")
-    if not _has_template(folder, names):
+    if needed.chat_template and not _has_template(folder, names):
         faults.append(f"{folder / 'chat_template.jinja'} is missing (nor is one elsewhere)")
     return tuple(sorted(names + extra))
 

@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 
 from lam3db.models.collate import collate, groups
 from lam3db.models.decode import Limits, decode
+from lam3db.models.messages import with_system_prompt
 from lam3db.models.sampling import Chooser, Row
 
 GREEDY = {"do_sample": False, "max_new_tokens": 24}
@@ -64,7 +65,7 @@ def test_a_batch_is_what_the_processor_makes_of_it(bench: Any, family: str) -> N
     model = bench.load(family)
     texts, images = [], []
     for request in bench.mixed(6):
-        messages = model._preparer._with_system(request.messages)
+        messages = with_system_prompt(request.messages, model._preparer._system)
         parts = [
             part.text for message in messages for part in message.parts if hasattr(part, "text")
         ]

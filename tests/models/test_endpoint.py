@@ -315,3 +315,21 @@ def test_a_password_of_a_proxy_has_no_place_in_a_config() -> None:
     with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
         plan(config(endpoint=options))
     assert "geheim" not in str(caught.value)
+
+
+def test_what_a_guard_judges_is_not_continued() -> None:
+    talk = (user("look"), Message("assistant", (TextPart("an answer"),)))
+    _, (asked,) = answered(says(), request(*talk), last_turn="answer")
+    assert "continue_final_message" not in asked.body
+    assert asked.body["messages"][-1] == {"role": "assistant", "content": "an answer"}
+    assert plan(config(last_turn="answer")).config.digest != plan(config()).config.digest
+
+
+def test_template_arguments_are_sent_and_raw_prompts_are_refused() -> None:
+    arguments = {"guardian_config": {"risk_name": "harm"}}
+    _, (asked,) = answered(says(), template_arguments=arguments)
+    assert asked.body["chat_template_kwargs"] == arguments
+    value = plan(config(template_arguments=arguments)).config.value
+    assert value["template_arguments"] == arguments
+    with pytest.raises(ConfigError, match="always go through the model's chat template"):
+        plan(config(template="raw"))
