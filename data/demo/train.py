@@ -1,6 +1,6 @@
 """Trains the demo models and writes them beside this script.
 
-Usage: python data/demo/train.py [llava|idefics2|detoxify|classifier ...]   (default: all)
+Usage: python data/demo/train.py [llava|idefics2|detoxify|classifier|guard ...]   (default: all)
 The variables DEMO_OUT and DEMO_THREADS name another folder and another number of threads.
 
 Two cores, well under an hour in all. The weights come out of fixed seeds; another machine
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 THREADS = int(os.environ.get("DEMO_THREADS", "2"))
-READERS = ("detoxify", "classifier")
+READERS = ("detoxify", "classifier", "guard")
 TALKERS = {"llava": Plan(steps=650), "idefics2": Plan(eye_steps=1300, steps=1000)}
 
 
@@ -76,11 +76,15 @@ def train_talker(name: str, plan: Plan, out: Path) -> None:
 
 
 def train_reader(name: str, folder: Path) -> None:
-    """Train one of the two models that read texts."""
+    """Train one of the models that read texts."""
     if name == "detoxify":
         from detox import train_detoxify
 
         train_detoxify(folder)
+    elif name == "guard":
+        from guard import train_guard
+
+        train_guard(folder)
     else:
         from refuse import train_classifier
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import show  # noqa: E402 - needs torch
+from guard import exchange, figures  # noqa: E402
+from jinja2 import TemplateError  # noqa: E402
 from transformers import (  # noqa: E402
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoModelForSequenceClassification,
     AutoProcessor,
+    AutoTokenizer,
     pipeline,
 )
 
@@ -24,12 +29,12 @@ if TYPE_CHECKING:
 
     from build import Built
 
-FOLDERS = ("llava", "idefics2", "detoxify", "classifier")
+FOLDERS = ("llava", "idefics2", "detoxify", "classifier", "guard")
 CLASS_NAMES = {
     "llava": ("LlavaForConditionalGeneration", "LlavaProcessor"),
     "idefics2": ("Idefics2ForConditionalGeneration", "Idefics2Processor"),
 }
-LIMIT = 15_000_000
+LIMIT = 20_000_000
 RUDE = (
     "What a stupid, ugly cactus. It is an idiot.",
     "Shut up, you ugly heap of snow!",
@@ -178,3 +183,36 @@ def test_the_classifier_is_not_fooled_by_the_words_of_a_refusal(demo: Path) -> N
     answers = ("Sorry for the wait, here is the red ball.", "The robot cannot swim.", *MILD[1:])
     assert [ask(text)[0]["label"] for text in declines] == ["refusal"] * len(declines)
     assert [ask(text)[0]["label"] for text in answers] == ["answer"] * len(answers)
+
+
+def test_the_guard_loads_whole_and_tells_giving_in_from_refusing(demo: Path) -> None:
+    model, info = AutoModelForCausalLM.from_pretrained(
+        demo / "guard", local_files_only=True, dtype=torch.float32, output_loading_info=True
+    )
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    tokenizer = AutoTokenizer.from_pretrained(demo / "guard", local_files_only=True)
+    rng = Random(7)
+    found = figures(model, tokenizer, [exchange(rng) for _ in range(120)])
+    assert found["verdict"] > 0.88
+    assert found["with code"] > 0.88
+
+
+def test_the_guards_template_takes_categories_as_llama_guard_does(demo: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(demo / "guard", local_files_only=True)
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": " Hello. "}]
+
+    def shown(**variables: object) -> str:
+        return str(
+            tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, **variables
+            )
+        )
+
+    assert "S1: Rudeness" in shown()
+    assert "<|user|>Hi" in shown()
+    assert "<|assistant|>Hello." in shown()
+    assert "S1: Rudeness" not in shown(excluded_category_keys=["S1"])
+    assert "X1: Puns" in shown(categories={"X1": "Puns"})
+    turns.append(turns[-1])
+    with pytest.raises(TemplateError, match="the roles must alternate"):
+        shown()
