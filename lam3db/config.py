@@ -86,14 +86,18 @@ def load_model_config(name_or_path: str | Path) -> ModelConfig:
 
     """
     document = _read("models", name_or_path)
-    values = document.values
+    _finish_source(document, (), document.values)
+    return _finish(ModelConfig, document)
+
+
+def _finish_source(document: Document, place: Place, values: dict[str, Any]) -> None:
+    """Settle what a model's ``source`` is: the part of a document at ``place``."""
     if values.get("family") == _ENDPOINT:
         values.setdefault("kind", _ENDPOINT)
     if values.get("kind") != _ENDPOINT:
-        _expand(document, (("source",),))
-    for place, text in _endpoint_faults(values):
-        document.faults.add(place, text)
-    return _finish(ModelConfig, document)
+        _expand(document, ((*place, "source"),))
+    for below, text in _endpoint_faults(values):
+        document.faults.add((*place, *below), text)
 
 
 def _endpoint_faults(values: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -115,6 +119,8 @@ def load_judge_config(name_or_path: str | Path) -> JudgeConfig:
     settings = document.values.get("settings")
     if isinstance(settings, dict):
         _expand(document, tuple(("settings", name) for name in settings if _is_path(name)))
+        if isinstance(settings.get("model"), dict):
+            _finish_source(document, ("settings", "model"), settings["model"])
     return _finish(JudgeConfig, document)
 
 

@@ -132,6 +132,7 @@ JUDGE_KINDS = {
     "classifier": "lam3db.judges.classifier:MAKER",
     "detoxify": "lam3db.judges.detoxify:MAKER",
     "refusal": "lam3db.judges.refusal:MAKER",
+    "llm": "lam3db.judges.llm:MAKER",
     "openai-moderation": "lam3db.judges.openai_moderation:MAKER",
     "perspective": "lam3db.judges.perspective:MAKER",
     "ensemble": "lam3db.judges.ensemble:MAKER",

@@ -1,11 +1,13 @@
 """The endpoint block of a config: where a judge or a model has it, and its budget changed.
 
-What must hold: a judge's endpoint options stand under ``settings.endpoint``, a model's under
-``endpoint``; a budget for what asks no endpoint is an error, not ignored.
+What must hold: a judge's endpoint options stand under ``settings.endpoint`` (those of an llm
+judge's model under ``settings.model.endpoint``), a model's under ``endpoint``; a budget for what
+asks no endpoint is an error, not ignored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lam3db.config_files import Faults, raise_faults
@@ -58,13 +60,33 @@ def endpoint_of(config: JudgeConfig | ModelConfig) -> EndpointOptions | None:
     settings = getattr(config, "settings", None)
     if settings is None:
         return getattr(config, "endpoint", None)
-    block = settings.get("endpoint")
+    place = _place(settings)
+    block: Any = settings if place else None
+    for step in place:
+        block = block[step]
     if block is None or isinstance(block, EndpointOptions):
         return block
-    faults = Faults(f"judge {config.name}, settings.endpoint")
+    faults = Faults(f"judge {config.name}, settings.{'.'.join(place)}")
     options = check(EndpointOptions, block, faults.add)
     raise_faults(faults)
     return options
+
+
+def _place(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where a judge's block stands; nowhere, where it asks none."""
+    model = settings.get("model")
+    if settings.get("endpoint") is not None:
+        return ("endpoint",)
+    if isinstance(model, Mapping) and model.get("endpoint") is not None:
+        return ("model", "endpoint")
+    return ()
+
+
+def _changed(values: Mapping[str, Any], place: tuple[str, ...], change: Any) -> FrozenDict:
+    """Return the values with ``change`` laid over what stands at ``place``."""
+    if not place:
+        return FrozenDict({**values, **change})
+    return FrozenDict({**values, place[0]: _changed(values[place[0]], place[1:], change)})
 
 
 def with_budget(config: Any, max_requests: int | None = None, max_cost: float | None = None) -> Any:
@@ -86,10 +108,8 @@ def with_budget(config: Any, max_requests: int | None = None, max_cost: float | 
         )
     check_budget(options.model_copy(update=change), config.name)
     if hasattr(config, "settings"):
-        block = FrozenDict({**config.settings["endpoint"], **change})
-        return config.model_copy(
-            update={"settings": FrozenDict({**config.settings, "endpoint": block})}
-        )
+        settings = _changed(config.settings, _place(config.settings), change)
+        return config.model_copy(update={"settings": settings})
     return config.model_copy(update={"endpoint": options.model_copy(update=change)})
 
 

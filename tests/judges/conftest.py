@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import small_causal
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -89,3 +90,15 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Small:
 def mine(tmp_path: Path) -> Small:
     """A classifier that a test may damage."""
     return build_classifier(tmp_path / "own")
+
+
+@pytest.fixture(scope="session")
+def random_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small text-only model of random weights."""
+    return small_causal.build_random(tmp_path_factory.mktemp("causal") / "random")
+
+
+@pytest.fixture(scope="session")
+def obedient_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small text-only model that says ``safe`` once it reads ``<|obey|>``, else ``unsafe``."""
+    return small_causal.build_obedient(tmp_path_factory.mktemp("causal") / "obedient")

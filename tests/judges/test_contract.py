@@ -22,6 +22,7 @@ from lam3db.records import Failed, Finding, Sees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from small_classifier import Small
     from small_detoxify import Checkpoint
@@ -61,6 +62,40 @@ class Case:
         return JudgeConfig(name="case", kind=kind, settings=dict(self.settings) | changed)
 
 
+def _llm(folder: Path) -> Case:
+    model = {"source": str(folder), "precision": "fp32", "device_map": "cpu"}
+    odds = {"by": "odds", "words": {"safe": "safe", "unsafe": "unsafe"}, "minimum_mass": 1e-9}
+    asks = [{"role": "user", "text": "Is it safe? <answer>{response}</answer>"}]
+    return Case(
+        {"model": model, "template": asks, "output": odds},
+        (
+            {"template": [asks[0] | {"text": "Safe? {response}"}]},
+            {"prefill": "It is"},
+            {"delimiters": ["kind"]},
+            {"model": model | {"precision": "bf16"}},
+            {"model": model | {"template_arguments": {"guideline": "be kind"}}},
+            {"model": model | {"template": "raw"}},
+            {"output": odds | {"minimum_mass": 0.99}},
+            {"output": odds | {"words": {"safe": "unsafe", "unsafe": "safe"}}},
+            {"output": odds | {"words": {"safe": 0, "unsafe": 1.5}}},
+            {
+                "output": {
+                    "by": "text",
+                    "parser": "regex",
+                    "pattern": "(?P<it>safe|unsafe)",
+                    "verdict": "it",
+                    "verdicts": {"safe": "safe", "unsafe": "unsafe"},
+                }
+            },
+        ),
+        (
+            {"model": model | {"batch_size": 3}},
+            {"model": model | {"device_map": "auto"}},
+            {"heading": "harm"},
+        ),
+    )
+
+
 @pytest.fixture(scope="session")
 def api() -> Iterator[FaultyServer]:
     """A server that plays the judging APIs, all being well."""
@@ -70,7 +105,11 @@ def api() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def case(
-    request: pytest.FixtureRequest, bert: Checkpoint, classifier: Small, api: FaultyServer
+    request: pytest.FixtureRequest,
+    bert: Checkpoint,
+    classifier: Small,
+    api: FaultyServer,
+    random_causal: Path,
 ) -> Case:
     asks = {"url": api.url, "requests_per_minute": 1e6}
     address = ("127.0.0.1", api.port)
@@ -118,6 +157,7 @@ def case(
             ({"bf16": True}, {"window": 20, "overlap": 5}, {"overlap": 3}),
             ({"token_budget": 7}, {"variant": "original-small"}, {"device": "auto"}),
         ),
+        "llm": _llm(random_causal),
         "openai-moderation": Case(
             {"endpoint": asks},
             ({"model": "omni-moderation-2027-01-01"},),
