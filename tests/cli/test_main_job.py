@@ -5,31 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("torch", reason="the model stack (lam3db[local]) is not installed")
+sys.path.insert(0, str(Path(__file__).parent))
+from typed import lam3db, query
 
-
-def lam3db(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line in ``folder`` as a user would; check the exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lam3db", *words],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +24,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
     done = lam3db(folder, "run", "demo")
     return folder, done.stdout
-
-
-def query(folder: Path, text: str) -> list[dict[str, object]]:
-    return json.loads(lam3db(folder, "sql", text, "--format", "json").stdout)
 
 
 def test_the_first_run_answers_everything_with_both_models(demo: tuple[Path, str]) -> None:
