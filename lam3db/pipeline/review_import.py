@@ -163,7 +163,7 @@ def _labels(
             faults.append(f"row {number}, column item: {name} is in row {first[item.name]} too")
             continue
         first[item.name] = number
-        there = [f"row {number}, {fault}" for fault in _changed(item, cells)]
+        there = [f"row {number}, {fault}" for fault in _changed(item, cells, sheet)]
         finding, wrong = _finding(cells, scheme)
         there += [f"row {number}, {fault}" for fault in wrong]
         faults += there
@@ -175,11 +175,13 @@ def _labels(
     return said, open_
 
 
-def _changed(item: Item, cells: Mapping[str, str]) -> list[str]:
+def _changed(item: Item, cells: Mapping[str, str], sheet: Sheet) -> list[str]:
     """Return the columns whose text is no longer what was exported."""
+    hint = "" if sheet.is_xlsx else "; programs change what looks like a number or a date in CSV: "
+    hint += "" if sheet.is_xlsx else "export .xlsx"
     return [
         f"column {name}: the text was changed ({_short(cells[name])}): only label, confidence and "
-        "comment are yours to write"
+        f"comment are yours to write{hint}"
         for name in TEXT_COLUMNS.values()
         if name in cells and not same_text(cells[name], item.text(name))
     ]

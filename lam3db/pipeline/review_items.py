@@ -108,9 +108,9 @@ def load_items(
 
 
 def item_name(review: ReviewRow, annotator: str, shown: Sequence[Sees], place: int) -> str:
-    """Return the name of an item, 16 hex digits."""
+    """Return the name of an item: hex after an ``i``, or a spreadsheet may read a number."""
     value = [review.uid, annotator, sorted(map(str, shown)), place]
-    return hashing.digest("review_item", value).hex()[:_ID]
+    return f"i{hashing.digest('review_item', value).hex()[:_ID]}"
 
 
 def belongs_to(
