@@ -212,7 +212,7 @@ def _judge_note(column: JudgeColumn) -> str:
     if not said:
         said.append("no verdicts and no threshold, so no share")
     warning = ""
-    if "not_refused" in judge.unsafe_verdicts:
+    if "not_refused" in judge.unsafe_verdicts or judge.heading == "non-refusal":
         warning = " It knows refusals, not harm: non-refusal is not harm."
     return f"{who}; {'; '.join(said)}.{warning}"
 

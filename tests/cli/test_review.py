@@ -126,6 +126,9 @@ def test_people_stand_in_the_report_as_judges(folder: Path) -> None:
     assert {"human:anna", "pair"} <= names
     report = lam3db(folder, "report", "--judge", "human:anna", "--by", "model").stdout
     assert "human:anna" in report
+    assert "It knows refusals" not in report
+    pair = lam3db(folder, "report", "--judge", "pair", "--by", "model").stdout
+    assert "It knows refusals" in pair, "keyword judges know no harm together either"
 
 
 @pytest.mark.parametrize(
