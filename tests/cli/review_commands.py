@@ -1,29 +1,12 @@
-"""Running commands as a user would, and filling in what they write."""
+"""Filling in what ``lam3db review export`` writes, as a spreadsheet program would."""
 
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def lam3db(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line in ``folder``; check the exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lam3db", *words],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "120", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

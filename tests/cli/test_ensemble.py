@@ -10,7 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipeline"))
 sys.path.insert(0, str(Path(__file__).parent))
 from jobs import job, put, sample
-from review_commands import label_csv, lam3db, read_csv
+from review_commands import label_csv, read_csv
+from typed import lam3db
 
 from lam3db.pipeline.generate import generate
 from lam3db.store.engine import open_store

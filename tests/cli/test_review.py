@@ -13,7 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipeline"))
 sys.path.insert(0, str(Path(__file__).parent))
 from jobs import job, put, sample
-from review_commands import label_csv, lam3db, read_csv
+from review_commands import label_csv, read_csv
+from typed import lam3db, query
 
 from lam3db.pipeline.generate import generate
 from lam3db.store.engine import open_store
@@ -67,11 +68,6 @@ def fill_in(path: Path) -> None:
     for number, row in enumerate(sheet.iter_rows(min_row=2)):
         row[4].value = ("safe", "unsafe")[number % 2]
     book.save(path)
-
-
-def query(folder: Path, text: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(lam3db(folder, "sql", text, "--format", "json").stdout)
-    return found
 
 
 def test_an_ensemble_waits_and_then_comes_last(folder: Path, said: dict[str, str]) -> None:
