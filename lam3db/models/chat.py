@@ -280,7 +280,11 @@ def _odds(words: Sequence[str], top: Sequence[Mapping[str, Any]]) -> dict[str, f
 
 
 def _probability(logprob: Any) -> float:
-    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or logprob > _ROUNDING:
+    if (
+        isinstance(logprob, bool)
+        or not isinstance(logprob, int | float)
+        or not logprob <= _ROUNDING
+    ):
         raise wrong_schema("top_logprobs without a log-probability")
     return math.exp(max(_NOTHING, min(0.0, logprob)))
 

@@ -131,18 +131,18 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     )
     if not todo.count:
         return replace(result, seconds=time.monotonic() - started)
-    work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id))
+    work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id), counts)
     watch.begin(job.judge.name, todo.count, 0, 0)
     try:
         with recorded_end(store, work.run_id):
-            status, counts, error = _drain(work, todo, counts, watch)
+            status, error = _drain(work, todo, watch)
         with store.write() as conn:
             pending.advance_watermark(conn, judge_id)
-            writes.finish_run(conn, work.run_id, status, counts)
+            writes.finish_run(conn, work.run_id, status, work.counts)
     finally:
         work.close()
         watch.end()
-    result = replace(result, run_uid=work.run_uid, counts=counts, status=status, error=error)
+    result = replace(result, run_uid=work.run_uid, counts=work.counts, status=status, error=error)
     return replace(result, seconds=time.monotonic() - started)
 
 
@@ -154,9 +154,12 @@ def _tell_end(job: JudgeJob, watch: Watch) -> None:
         watch.note(f"{job.judge.name} ends on {job.judge.ends_on} ({left})")
 
 
+_NOTHING = RunCounts(planned=0, new=0, cached=0, failed=0)
+
+
 @dataclass(slots=True)
 class _Work:
-    """One judge at work: its rows, and the judge itself once it is needed."""
+    """One judge at work: its rows, its counts, and the judge itself once it is needed."""
 
     store: Store
     job: JudgeJob
@@ -164,7 +167,14 @@ class _Work:
     judge_id: int
     run_id: int
     run_uid: str
+    counts: RunCounts
     _judge: Judge | None = None
+
+    def count(self, conn: Connection, change: RunCounts) -> RunCounts:
+        """Add to the run's counts, in the transaction that makes them true; return the change."""
+        self.counts = _add(self.counts, change)
+        writes.beat(conn, self.run_id, self.counts)
+        return change
 
     def judge(self) -> Judge:
         """Return the judge, loading it at the first call."""
@@ -191,26 +201,22 @@ def _open(store: Store, job: JudgeJob, identity: JudgeIdentity, judge_id: int) -
         return start_judge_run(conn, identity, judge_id, requested)
 
 
-def _drain(
-    work: _Work, todo: Todo, counts: RunCounts, watch: Watch
-) -> tuple[RunStatus, RunCounts, str | None]:
+def _drain(work: _Work, todo: Todo, watch: Watch) -> tuple[RunStatus, str | None]:
     """Judge everything; return how it ended."""
     with work.store.write() as conn:
-        writes.beat(conn, work.run_id, counts)
+        writes.beat(conn, work.run_id, work.counts)
     with Interruption() as interruption:
         for part in windows(todo):
             for change, error in _window(work, part):
-                counts = _add(counts, change)
-                with work.store.write() as conn:
-                    writes.beat(conn, work.run_id, counts)
                 watch.advance(change.new + change.cached, change.failed)
                 if error is not None:
-                    return RunStatus.FAILED, counts, error
+                    return RunStatus.FAILED, error
                 if interruption.asked:
-                    return RunStatus.INTERRUPTED, counts, None
+                    return RunStatus.INTERRUPTED, None
+    counts = work.counts
     left = counts.planned - counts.new - counts.cached
     unjudged = left if work.job.has_ended else counts.failed
-    return (RunStatus.FAILED if unjudged else RunStatus.FINISHED), counts, None
+    return (RunStatus.FAILED if unjudged else RunStatus.FINISHED), None
 
 
 def _add(counts: RunCounts, change: RunCounts) -> RunCounts:
@@ -226,8 +232,8 @@ def _window(work: _Work, part: Part) -> Iterator[tuple[RunCounts, str | None]]:
     """Judge one window; yield what each batch changed and an error that ends the run."""
     subjects = _subjects(work, part.ids)
     groups, linked = _link(work, part, subjects)
-    if linked:
-        yield RunCounts(planned=0, new=0, cached=linked, failed=0), None
+    if linked.cached:
+        yield linked, None
     if not groups or work.job.has_ended:
         return
     shown = {subjects[group[0]].digest: subjects[group[0]] for group in groups.values()}
@@ -236,14 +242,14 @@ def _window(work: _Work, part: Part) -> Iterator[tuple[RunCounts, str | None]]:
         try:
             batch = next(outcomes, None)
         except BudgetExhaustedError as error:  # nothing has failed: what is left stays pending
-            yield RunCounts(0, 0, 0, 0), str(error)
+            yield _NOTHING, str(error)
             return
         except Exception as error:  # noqa: BLE001 - a judge may raise anything; it is recorded
             failed = Failed.from_exception(error)
             with work.store.write() as conn:
                 row = FailureIn(failed, judge_id=work.judge_id)
                 writes.put_failures(conn, work.run_id, Stage.JUDGE, [row])
-            yield RunCounts(0, 0, 0, 0), f"{failed.error_class}: {failed.message}"
+            yield _NOTHING, f"{failed.error_class}: {failed.message}"
             return
         if batch is None:
             return
@@ -272,13 +278,13 @@ def shown_subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
 
 def _link(
     work: _Work, part: Part, subjects: Mapping[int, Subject]
-) -> tuple[dict[bytes, list[int]], int]:
+) -> tuple[dict[bytes, list[int]], RunCounts]:
     """Link what is already judged; return the rest by subject, and how many were linked."""
     groups: dict[bytes, list[int]] = defaultdict(list)
     for one, subject in subjects.items():
         groups[subject.digest].append(one)
     if part.anew:
-        return groups, 0
+        return groups, _NOTHING
     pairs = [(digest, one) for digest, group in groups.items() for one in group]
     with work.store.write() as conn:
         if part.reason is None:
@@ -287,7 +293,8 @@ def _link(
             signed = (pairs, _AUTHOR, part.reason)
             linked = writes.revise_links(conn, work.run_id, work.judge_id, *signed)
         known = lookup.known_findings(conn, work.judge_id, list(groups))
-    return {digest: group for digest, group in groups.items() if digest not in known}, linked
+        change = work.count(conn, replace(_NOTHING, cached=linked)) if linked else _NOTHING
+    return {digest: group for digest, group in groups.items() if digest not in known}, change
 
 
 def _write(
@@ -296,12 +303,10 @@ def _write(
     groups: Mapping[bytes, list[int]],
     batch: Sequence[tuple[Subject, Finding | Failed]],
 ) -> RunCounts:
-    """Write one batch's findings and failures in one transaction.
+    """Write one batch's findings, failures and counts in one transaction.
 
     A batch is empty where a slow judge only lets us look up: the run beats, nothing else.
     """
-    if not batch:
-        return RunCounts(0, 0, 0, 0)
     findings: list[FindingIn] = []
     failures: list[FailureIn] = []
     for subject, outcome in batch:
@@ -312,12 +317,13 @@ def _write(
             failures += [
                 FailureIn(outcome, generation_id=one, judge_id=work.judge_id) for one in group
             ]
+    scored = sum(len(row.generation_ids) for row in findings)
     with work.store.write() as conn:
-        _put(conn, work, part, findings)
+        if findings:
+            _put(conn, work, part, findings)
         if failures:
             writes.put_failures(conn, work.run_id, Stage.JUDGE, failures)
-    scored = sum(len(row.generation_ids) for row in findings)
-    return RunCounts(planned=0, new=scored, cached=0, failed=len(failures))
+        return work.count(conn, replace(_NOTHING, new=scored, failed=len(failures)))
 
 
 def _put(conn: Connection, work: _Work, part: Part, findings: Sequence[FindingIn]) -> None:

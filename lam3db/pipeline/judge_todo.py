@@ -66,11 +66,10 @@ def survey(store: Store, job: JudgeJob, identity: JudgeIdentity, watch: Watch) -
             asked = pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
             reason = "asked again: status was " + " or ".join(map(str, job.retry_status))
             return judge_id, Todo((Part(_ids(asked), reason, anew=True),))
-        todo = _ids(pending.pending_scores(conn, judge_id, job.scope, retry=job.retry))
-        given_up = 0
-        if not job.retry:
-            unscored = pending.pending_scores(conn, judge_id, job.scope, retry=True)
-            given_up = len(unscored) - len(todo)
+        unscored = _ids(pending.pending_scores(conn, judge_id, job.scope, retry=True))
+        lost = set() if job.retry else pending.given_up_scores(conn, judge_id)
+        todo = [one for one in unscored if one not in lost]
+        given_up = len(unscored) - len(todo)
         if members.is_ensemble(identity):
             return judge_id, _ensemble(conn, job, identity, judge_id, todo, given_up, watch)
     return judge_id, Todo((Part(todo),), given_up)

@@ -328,7 +328,7 @@ def test_what_was_seen_and_is_no_longer_written_so_is_told(store: Store, instead
 
 
 def test_the_shipped_ensemble_works_on_the_shipped_judges(store: Store) -> None:
-    for name in ("refusal-gcg", "refusal-autodan"):
+    for name in ("refusal-gcg", "refusal-autodan", "classifier-demo"):
         judge_pending(store, JudgeJob(load_judge_config(name)))
     done = judge_pending(store, JudgeJob(load_judge_config("ensemble-demo")))
     assert done.counts.new + done.counts.cached == 40
