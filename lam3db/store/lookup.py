@@ -7,8 +7,7 @@ stored (variants come from merging databases).
 from __future__ import annotations
 
 import time
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
@@ -16,13 +15,13 @@ from lam3db.hashing import unescape
 from lam3db.records import RunKind, RunStatus
 from lam3db.store import tables as t
 from lam3db.store.put_runs import RunCounts
+from lam3db.store.values import paged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
-_CHUNK = 500
 _ALIVE_MICROSECONDS = 120 * 1_000_000
 
 
@@ -47,7 +46,7 @@ def sample_ids(conn: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
     """Return the rows of samples by digest."""
     c = t.sample.c
     found: dict[bytes, int] = {}
-    for chunk in _chunks(digests):
+    for chunk in paged(digests):
         rows = conn.execute(select(c.digest, c.id).where(c.digest.in_(chunk)))
         found.update((bytes(digest), one) for digest, one in rows)
     return found
@@ -57,7 +56,7 @@ def input_digests(conn: Connection, samples: Iterable[int]) -> dict[int, bytes]:
     """Return what the model will see of each sample, by id."""
     c = t.sample.c
     found: dict[int, bytes] = {}
-    for chunk in _chunks(samples):
+    for chunk in paged(samples):
         rows = conn.execute(select(c.id, c.input_digest).where(c.id.in_(chunk)))
         found.update((one, bytes(digest)) for one, digest in rows)
     return found
@@ -69,7 +68,7 @@ def stored_answers(
     """Return the (sample, replicate) pairs that have an answer under this key."""
     c = t.generation.c
     found: set[tuple[int, int]] = set()
-    for chunk in _chunks(samples):
+    for chunk in paged(samples):
         rows = conn.execute(
             select(c.sample_id, c.replicate).where(
                 c.model_version_id == model_version,
@@ -87,7 +86,7 @@ def known_findings(conn: Connection, judge: int, subjects: Iterable[bytes]) -> s
     """Return which of these subjects the judge has a finding on."""
     c = t.finding.c
     found: set[bytes] = set()
-    for chunk in _chunks(subjects):
+    for chunk in paged(subjects):
         rows = conn.execute(
             select(c.subject_digest).where(c.judge_id == judge, c.subject_digest.in_(chunk))
         )
@@ -115,10 +114,3 @@ def other_live_runs(conn: Connection, run: int, model_version: int, config: int)
         c.heartbeat_at > alive,
     )
     return int(conn.execute(count).scalar_one())
-
-
-def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
-    """Cut into pieces that fit a statement's parameters."""
-    rest = iter(items)
-    while chunk := list(islice(rest, _CHUNK)):
-        yield chunk

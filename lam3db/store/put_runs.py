@@ -109,22 +109,29 @@ def put_config(conn: Connection, config: GenerationConfig) -> int:
     value = to_json(dict(config.value))
     if looks_secret(value):
         raise ConfigError("a setting holds what looks like a key or password: use the environment")
-    decoding = config.value.get("decoding") or {}
-    quantization = config.value.get("quantization") or {}
-    do_sample = decoding.get("do_sample")
     row = {
         "digest": config.digest,
         "value": value,
-        "dtype": config.value.get("dtype"),
+        **config_columns(config.value),
+        "created_at": now(),
+    }
+    return get_or_insert(conn, t.config, row, "digest")
+
+
+def config_columns(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a config's value stands in columns of its own."""
+    decoding = value.get("decoding") or {}
+    quantization = value.get("quantization") or {}
+    do_sample = decoding.get("do_sample")
+    return {
+        "dtype": value.get("dtype"),
         "quantization": quantization.get("method"),
         "do_sample": None if do_sample is None else int(do_sample),
         "temperature": decoding.get("temperature"),
         "top_p": decoding.get("top_p"),
         "max_new_tokens": decoding.get("max_new_tokens"),
         "seed": decoding.get("seed"),
-        "created_at": now(),
     }
-    return get_or_insert(conn, t.config, row, "digest")
 
 
 def put_environment(conn: Connection, value: Mapping[str, Any]) -> int:

@@ -21,7 +21,7 @@ from lam3db.store.values import new_uid
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from lam3db.store.engine import Store
+    from lam3db.store.verify import Readable
 
 _POSTGRESQL = """
 SELECT 'column ' || table_name || '.' || column_name,
@@ -44,7 +44,7 @@ SELECT 'trigger ' || g.tgname, pg_get_triggerdef(g.oid)
 """
 
 
-def differences(store: Store) -> list[str]:
+def differences(store: Readable) -> list[str]:
     """Return what in the schema is missing, changed or works against us, as sentences."""
     with store.read() as connection:
         is_, ought = snapshot(connection), _expected(store)
@@ -75,7 +75,7 @@ def snapshot(connection: Connection) -> dict[str, str]:
     return {name: _plain(ours.sub("", definition)) for name, definition in found}
 
 
-def _expected(store: Store) -> dict[str, str]:
+def _expected(store: Readable) -> dict[str, str]:
     if store.dialect == "sqlite":
         engine = create_engine("sqlite://")
         try:
@@ -98,7 +98,7 @@ def _expected(store: Store) -> dict[str, str]:
         engine.dispose()
 
 
-def broken_keys(store: Store) -> list[str]:
+def broken_keys(store: Readable) -> list[str]:
     """Return what SQLite finds damaged in the file and its foreign keys (PostgreSQL: nothing)."""
     if store.dialect == "postgresql":
         return []  # the server holds them at every write

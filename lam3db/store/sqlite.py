@@ -82,6 +82,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
     try:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute("PRAGMA trusted_schema = OFF")  # a file may come from anywhere
+        connection.execute("PRAGMA cell_size_check = ON")
         connection.execute("PRAGMA schema_version").fetchone()  # is it a database at all?
     except sqlite3.Error:
         connection.close()

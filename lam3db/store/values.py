@@ -12,13 +12,14 @@ import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lam3db.hashing import canonical_json, escape, unescape
 from lam3db.redaction import MASK, is_secret_name, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CHUNK = 500
 """Parameters per statement when ids are looked up."""
@@ -81,6 +82,13 @@ def chunks(items: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
     """Cut a sequence into pieces of at most ``size``."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def paged(items: Iterable[_T], size: int = CHUNK) -> Iterator[list[_T]]:
+    """Gather what comes one by one into lists of at most ``size``."""
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page
 
 
 def _clean_named(key: str, value: Any) -> Any:

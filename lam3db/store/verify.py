@@ -6,8 +6,9 @@ counted as such and not taken for a fault, and nothing is put right here: a pers
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sqlalchemy import text
 
@@ -31,20 +32,38 @@ from lam3db.records import (
     selection_digest,
     text_of,
 )
+from lam3db.redaction import redact
 from lam3db.store.members import seen_findings
 from lam3db.store.pending import undone
+from lam3db.store.put_runs import config_columns
 from lam3db.store.reads import load_judged
 from lam3db.store.snapshot import broken_keys
-from lam3db.store.values import chunks, from_json, plain
+from lam3db.store.values import from_json, paged, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
-    from lam3db.store.engine import Store
+    from lam3db.store.address import Address
 
 _PAGE = 1000
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What our own readers raise on JSON and words that we did not write."""
+
+
+class Readable(Protocol):
+    """What is verified: an open store, or a database from elsewhere about to be merged."""
+
+    address: Address
+    url: str
+    dialect: Literal["sqlite", "postgresql"]
+    media_root: str
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Yield a connection that cannot write."""
+        ...
 
 
 @dataclass(slots=True)
@@ -62,10 +81,26 @@ class Checked:
         if not right:
             self.faults.append(f"{self.what} {name}: {fault}")
 
+    @contextlib.contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Take what cannot be read at all as a fault of the row."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            cause = str(error)[:_LONG] or type(error).__name__
+            self.expect(name, right=False, fault=f"it cannot be read: {redact(cause)}")
 
-def verify(store: Store, tick: Callable[[str], None] | None = None) -> list[Checked]:
-    """Derive everything again; ``tick`` is told what comes next."""
-    checks: tuple[tuple[str, Callable[[Store, Checked], None]], ...] = (
+
+_LONG = 200
+
+
+def verify(
+    store: Readable,
+    tick: Callable[[str], None] | None = None,
+    leave_out: Collection[str] = (),
+) -> list[Checked]:
+    """Derive everything again but what is left out; ``tick`` is told what comes next."""
+    checks: tuple[tuple[str, Callable[[Readable, Checked], None]], ...] = (
         ("file", _file),
         ("image", _media),
         ("behavior", _behaviors),
@@ -82,6 +117,8 @@ def verify(store: Store, tick: Callable[[str], None] | None = None) -> list[Chec
     )
     done = []
     for what, check in checks:
+        if what in leave_out:
+            continue
         if tick is not None:
             tick(what)
         checked = Checked(what)
@@ -90,18 +127,18 @@ def verify(store: Store, tick: Callable[[str], None] | None = None) -> list[Chec
     return done
 
 
-def _file(store: Store, checked: Checked) -> None:
+def _file(store: Readable, checked: Checked) -> None:
     checked.count = 1
     checked.faults += broken_keys(store)
 
 
-def _rows(connection: Connection, sql: str) -> Iterator[Any]:
+def _rows(connection: Connection, sql: str, **known: Any) -> Iterator[Any]:
     """Yield rows without holding them all."""
-    result = connection.execution_options(stream_results=True).execute(text(sql))
-    yield from result.yield_per(_PAGE)
+    statement = text(sql).bindparams(**known).execution_options(yield_per=_PAGE)
+    yield from connection.execute(statement)
 
 
-def _media(store: Store, checked: Checked) -> None:
+def _media(store: Readable, checked: Checked) -> None:
     root = MediaRoot(store.media_root)
     with store.read() as connection:
         rows = connection.execute(text("SELECT sha256, byte_count, withheld_id FROM media")).all()
@@ -119,7 +156,7 @@ def _media(store: Store, checked: Checked) -> None:
             checked.expect(name[:12], size == row.byte_count, fault)
 
 
-def _behaviors(store: Store, checked: Checked) -> None:
+def _behaviors(store: Readable, checked: Checked) -> None:
     with store.read() as connection:
         for row in _rows(connection, "SELECT * FROM behavior ORDER BY id"):
             if row.text is None:
@@ -129,7 +166,7 @@ def _behaviors(store: Store, checked: Checked) -> None:
             checked.expect(str(row.id), made.digest == bytes(row.digest))
 
 
-def _samples(store: Store, checked: Checked) -> None:
+def _samples(store: Readable, checked: Checked) -> None:
     shown: dict[int, list[str]] = {}
     with store.read() as connection:
         images = """SELECT sm.sample_id, m.sha256 FROM sample_media sm
@@ -142,7 +179,8 @@ def _samples(store: Store, checked: Checked) -> None:
             if row.messages is None or row.aim is None:
                 checked.withheld += 1
             else:
-                _sample(row, shown.get(row.id, []), checked)
+                with checked.reading(str(row.id)):
+                    _sample(row, shown.get(row.id, []), checked)
 
 
 def _sample(row: Any, shown: list[str], checked: Checked) -> None:
@@ -158,7 +196,7 @@ def _sample(row: Any, shown: list[str], checked: Checked) -> None:
     checked.expect(name, list(images_of(messages)) == shown, "its images are others")
 
 
-def _selections(store: Store, checked: Checked) -> None:
+def _selections(store: Readable, checked: Checked) -> None:
     members = """SELECT ss."key", s.digest FROM selection_sample ss
                    JOIN sample s ON s.id = ss.sample_id WHERE ss.selection_id = :id"""
     with store.read() as connection:
@@ -169,59 +207,72 @@ def _selections(store: Store, checked: Checked) -> None:
             checked.expect(str(row.id), len(found) == row.sample_count, "its count is wrong")
 
 
-def _configs(store: Store, checked: Checked) -> None:
+def _configs(store: Readable, checked: Checked) -> None:
     with store.read() as connection:
         for row in _rows(connection, "SELECT * FROM config ORDER BY id"):
-            value = from_json(row.value)
-            checked.expect(str(row.id), digest("config", value) == bytes(row.digest))
-            decoding = value.get("decoding") or {}
-            listed = {name: getattr(row, name) for name in ("temperature", "top_p", "seed")}
-            same = all(decoding.get(name) == there for name, there in listed.items())
-            checked.expect(str(row.id), same, "its columns do not match its value")
+            with checked.reading(str(row.id)):
+                value = from_json(row.value)
+                checked.expect(str(row.id), digest("config", value) == bytes(row.digest))
+                listed = config_columns(value)
+                same = all(getattr(row, name) == there for name, there in listed.items())
+                checked.expect(str(row.id), same, "its columns do not match its value")
 
 
-def _environments(store: Store, checked: Checked) -> None:
+def _environments(store: Readable, checked: Checked) -> None:
     with store.read() as connection:
         for row in _rows(connection, "SELECT * FROM environment ORDER BY id"):
-            made = digest("environment", from_json(row.value))
-            checked.expect(str(row.id), made == bytes(row.digest))
+            with checked.reading(str(row.id)):
+                made = digest("environment", from_json(row.value))
+                checked.expect(str(row.id), made == bytes(row.digest))
 
 
-def _models(store: Store, checked: Checked) -> None:
+def _models(store: Readable, checked: Checked) -> None:
     with store.read() as connection:
         for row in _rows(connection, "SELECT * FROM model_version ORDER BY id"):
-            files = tuple(
-                FileEntry(path, entry["sha256"], entry["bytes"])
-                for path, entry in from_json(row.manifest).items()
-            )
-            made = ModelVersion(
-                name=unescape(row.name),
-                family=unescape(row.family),
-                source=unescape(row.source),
-                manifest=files,
-                identity_kind=IdentityKind(row.identity_kind),
-                declared=plain(row.declared),
-            )
-            checked.expect(unescape(row.name), made.digest == bytes(row.digest))
+            with checked.reading(unescape(row.name)):
+                made = _model(row)
+                checked.expect(unescape(row.name), made.digest == bytes(row.digest))
 
 
-def _judges(store: Store, checked: Checked) -> None:
-    asked = text("SELECT verdict FROM judge_verdict WHERE judge_id = :id ORDER BY verdict")
+def _model(row: Any) -> ModelVersion:
+    files = tuple(
+        FileEntry(path, entry["sha256"], entry["bytes"])
+        for path, entry in from_json(row.manifest).items()
+    )
+    return ModelVersion(
+        name=unescape(row.name),
+        family=unescape(row.family),
+        source=unescape(row.source),
+        manifest=files,
+        identity_kind=IdentityKind(row.identity_kind),
+        declared=plain(row.declared),
+    )
+
+
+def _judges(store: Readable, checked: Checked) -> None:
     with store.read() as connection:
         for row in connection.execute(text("SELECT * FROM judge ORDER BY id")).all():
-            verdicts = connection.execute(asked, {"id": row.id}).scalars().all()
-            made = JudgeIdentity(
-                name=unescape(row.name),
-                kind=JudgeKind(row.kind),
-                version=unescape(row.version),
-                spec=from_json(row.spec),
-                sees=tuple(Sees(part) for part in from_json(row.sees)),
-                unsafe_verdicts=tuple(Verdict(verdict) for verdict in verdicts),
-            )
-            checked.expect(unescape(row.name), made.digest == bytes(row.digest))
+            with checked.reading(unescape(row.name)):
+                made = judge_identity(connection, row)
+                checked.expect(unescape(row.name), made.digest == bytes(row.digest))
 
 
-def _generations(store: Store, checked: Checked) -> None:
+def judge_identity(connection: Connection, row: Any) -> JudgeIdentity:
+    """Return the identity that a row of ``judge`` and its verdicts stand for."""
+    asked = text("SELECT verdict FROM judge_verdict WHERE judge_id = :id ORDER BY verdict")
+    verdicts = connection.execute(asked, {"id": row.id}).scalars().all()
+    return JudgeIdentity(
+        name=unescape(row.name),
+        kind=JudgeKind(row.kind),
+        version=unescape(row.version),
+        spec=from_json(row.spec),
+        sees=tuple(Sees(part) for part in from_json(row.sees)),
+        unsafe_verdicts=tuple(Verdict(verdict) for verdict in verdicts),
+        heading=unescape(row.heading),
+    )
+
+
+def _generations(store: Readable, checked: Checked) -> None:
     rows = """SELECT g.id, g.text, g.text_digest, o.text_digest AS origin
                 FROM generation g LEFT JOIN generation o ON o.id = g.origin_id ORDER BY g.id"""
     with store.read() as connection:
@@ -235,7 +286,7 @@ def _generations(store: Store, checked: Checked) -> None:
             checked.expect(str(row.id), text_digest(unescape(row.text)) == bytes(row.text_digest))
 
 
-def _scores(store: Store, checked: Checked) -> None:
+def _scores(store: Readable, checked: Checked) -> None:
     differs = """SELECT x.id FROM score x JOIN finding f ON f.id = x.finding_id
                   WHERE x.judge_id <> f.judge_id OR x.status <> f.status
                      OR x.value IS DISTINCT FROM f.value
@@ -248,21 +299,18 @@ def _scores(store: Store, checked: Checked) -> None:
             checked.faults.append(f"score {row.id}: it does not say what its finding says")
 
 
-def _subjects(store: Store, checked: Checked) -> None:
+def _subjects(store: Readable, checked: Checked) -> None:
     """Hash again what each scored generation showed its judge."""
     with store.read() as connection:
-        judges = connection.execute(text("SELECT id, sees FROM judge")).all()
-        for judge in judges:
-            sees = {Sees(part) for part in from_json(judge.sees)}
-            pairs = connection.execute(
-                text(
-                    """SELECT x.id, x.generation_id, f.subject_digest FROM score x
-                         JOIN finding f ON f.id = x.finding_id WHERE x.judge_id = :id"""
-                ),
-                {"id": judge.id},
-            ).all()
-            for part in chunks(pairs, _PAGE):
-                _subjects_of(connection, sees, part, checked)
+        for judge in connection.execute(text("SELECT id, sees FROM judge")).all():
+            with checked.reading(f"of judge {judge.id}"):
+                sees = {Sees(part) for part in from_json(judge.sees)}
+                for part in paged(_rows(connection, _SHOWN_BY, id=judge.id), _PAGE):
+                    _subjects_of(connection, sees, part, checked)
+
+
+_SHOWN_BY = """SELECT x.id, x.generation_id, f.subject_digest FROM score x
+                 JOIN finding f ON f.id = x.finding_id WHERE x.judge_id = :id"""
 
 
 def _subjects_of(connection: Connection, sees: set[Sees], pairs: Any, checked: Checked) -> None:
@@ -299,7 +347,7 @@ def _opinions(connection: Connection, pairs: Any, checked: Checked) -> None:
         checked.expect(f"of score {row.id}", same, "its judge was shown something else")
 
 
-def _watermarks(store: Store, checked: Checked) -> None:
+def _watermarks(store: Readable, checked: Checked) -> None:
     with store.read() as connection:
         for row in connection.execute(text("SELECT * FROM judge_progress")).all():
             missed = connection.execute(
