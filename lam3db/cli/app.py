@@ -12,6 +12,7 @@ from lam3db.cli import (
     generate,
     init,
     judge,
+    merge,
     report,
     review,
     run,
@@ -56,4 +57,5 @@ app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 app.add_typer(report.export_app, name="export", rich_help_panel=READ)
 app.command("sql", rich_help_panel=READ)(sql.sql)
+app.command("merge", rich_help_panel=KEEP)(merge.merge)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)

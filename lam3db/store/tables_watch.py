@@ -10,6 +10,9 @@ from sqlalchemy import Index, UniqueConstraint
 
 from lam3db.store import columns as _c
 
+BUNDLE = "lam3db bundle"
+"""The author of a withholding that says no more than: left out of this bundle."""
+
 withholding = _c.table(
     "withholding",
     _c.identity(),

@@ -1,0 +1,311 @@
+"""Merging: each fact once, whichever way and however often; nothing overwritten or brought back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import merging
+import pytest
+import stored
+from sqlalchemy import text
+
+from lam3db.pipeline.merge import merge_database
+from lam3db.records import RunStatus
+from lam3db.store import pending, writes
+from lam3db.store.engine import open_store
+from lam3db.store.merge import MERGED, NOT_MERGED
+from lam3db.store.pending import ScoreScope
+from lam3db.store.tables import metadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHATEVER = ("judge_progress",)
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[str, str]:
+    """The URLs of two databases that partly agree; images lie beside each."""
+    return merging.make(tmp_path / "a.db", "a"), merging.make(tmp_path / "b.db", "b")
+
+
+@pytest.fixture
+def target(store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """An empty database of either engine with a media root of its own."""
+    monkeypatch.setenv("LAM3DB_MEDIA", str(tmp_path / "target-media"))
+    open_store(store_url, mode="write").close()
+    return store_url
+
+
+def test_every_table_has_its_place() -> None:
+    assert set(metadata.tables) == MERGED | NOT_MERGED
+
+
+def test_an_empty_database_takes_over_everything(sides: tuple[str, str], target: str) -> None:
+    report = merge_database(target, sides[0])
+    assert merging.numbered(target) == merging.numbered(sides[0])
+    assert merging.faults(target) == []
+    assert not report.counts.keys() - {"judge"}
+    assert sum(report.known.values()) == 0
+
+
+def test_again_changes_nothing(sides: tuple[str, str], target: str) -> None:
+    for side in sides:
+        merge_database(target, side)
+    once = merging.numbered(target)
+    for side in (*sides, sides[0]):
+        assert merge_database(target, side).changes == 0
+    assert merging.numbered(target) == once
+
+
+def test_both_ways_give_the_same_facts(
+    sides: tuple[str, str], target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for side in sides:
+        merge_database(target, side)
+    monkeypatch.delenv("LAM3DB_MEDIA")
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    merge_database(ab, sides[1])
+    ba = merging.copy(sides[1], tmp_path / "ba.db")
+    merge_database(ba, sides[0])
+    assert merging.facts(ab) == merging.facts(target)
+    assert merging.numbered(ab) == merging.numbered(target), "engines give the same numbers"
+    one, other = merging.facts(ab), merging.facts(ba)
+    backfilled = one.pop("score"), other.pop("score")
+    assert one == other
+    assert {row[:12] for row in backfilled[0]} == {row[:12] for row in backfilled[1]}
+    assert merging.faults(ab) == merging.faults(ba) == []
+
+
+def test_merged_into_each_other_they_agree(sides: tuple[str, str], tmp_path: Path) -> None:
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    merge_database(ab, sides[1])
+    merge_database(sides[1], ab)
+    assert merging.facts(sides[1]) == merging.facts(ab)
+    assert merge_database(ab, sides[1]).changes == 0
+
+
+def test_what_is_stored_stays_in_front(sides: tuple[str, str], tmp_path: Path) -> None:
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    before = merging.numbered(ab)
+    report = merge_database(ab, sides[1])
+    after = merging.numbered(ab)
+    for name in ("generation numbers", "dataset numbers", "issue numbers", "run", "behavior"):
+        assert set(before[name]) <= set(after[name]), name
+    assert report.counts["variant"] == 1
+    assert "tiny [" in report.notes["variant"][0]
+    assert "on k2, replicate 0: another text, kept as variant 1" in report.notes["variant"][0]
+    assert report.counts["opinion"] == 1
+    assert report.counts["dataset"] == 1
+    assert report.notes["dataset"] == ["clash@1 is another selection there: it is clash@2 here"]
+    assert report.notes["issue"] == ["R1 is another issue here: the one from there is R1-2"]
+    assert ">= 0.7 stays in force here, >= 0.3 is there" in report.notes["policy"][0]
+    with open_store(ab, mode="read") as store, store.read() as conn:
+        thresholds = conn.execute(
+            text(
+                "SELECT threshold, author FROM judge_policy p JOIN judge j ON j.id = p.judge_id"
+                " WHERE j.name = 'tone' ORDER BY p.version"
+            )
+        ).all()
+        assert [tuple(row) for row in thresholds] == [
+            (0.5, "me a"), (0.7, "me a"), (0.3, "me b"), (0.7, "lam3db merge"),
+        ]  # fmt: skip
+
+
+def test_a_variant_has_its_own_scores_and_reports_read_the_first(
+    sides: tuple[str, str], tmp_path: Path
+) -> None:
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    merge_database(ab, sides[1])
+    with open_store(ab, mode="read") as store, store.read() as conn:
+        rows = conn.execute(
+            text(
+                "SELECT g.variant, g.text, count(x.id) AS n FROM generation g"
+                " LEFT JOIN score x ON x.generation_id = g.id AND x.replicate = 0"
+                " WHERE g.text LIKE 'different%' GROUP BY g.id, g.variant, g.text ORDER BY 1"
+            )
+        ).all()
+        assert [tuple(row) for row in rows] == [(0, "different a", 3), (1, "different b", 3)]
+        shown = conn.execute(text("SELECT text FROM v_generation WHERE text LIKE 'different%'"))
+        assert shown.scalars().all() == ["different a"]
+
+
+def test_revisions_of_both_are_one_history_in_time(sides: tuple[str, str], tmp_path: Path) -> None:
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    report = merge_database(ab, sides[1])
+    ba = merging.copy(sides[1], tmp_path / "ba.db")
+    back = merge_database(ba, sides[0])
+    asked = """SELECT x.revision, x.verdict, x.author, f.revision, f.explanation, g.id
+                 FROM score x JOIN finding f ON f.id = x.finding_id
+                 JOIN generation g ON g.id = x.generation_id JOIN judge j ON j.id = x.judge_id
+                WHERE j.name = 'tone' AND g.text LIKE 'alike%' ORDER BY x.revision"""
+    for url in (ab, ba):
+        with open_store(url, mode="read") as store, store.read() as conn:
+            rows = [tuple(row)[:5] for row in conn.execute(text(asked))]
+        assert rows == [
+            (0, None, None, 0, None),
+            (1, "safe", "reader a", 1, "a0"),
+            (2, "refused", "reader b", 2, "b1"),
+            (3, "unsafe", "reader a", 3, "a2"),
+        ]
+    assert report.counts["revision"] == 0, "the last word was here already"
+    assert back.counts["revision"] == 1
+
+
+def test_another_opinion_leaves_the_number_as_it_was(
+    sides: tuple[str, str], tmp_path: Path
+) -> None:
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    merge_database(ab, sides[1])
+    with open_store(ab, mode="read") as store, store.read() as conn:
+        rows = conn.execute(
+            text(
+                "SELECT DISTINCT x.replicate, x.value FROM score x JOIN judge j"
+                " ON j.id = x.judge_id JOIN generation g ON g.id = x.generation_id"
+                " WHERE j.name = 'tone' AND g.text = 'same' ORDER BY 1"
+            )
+        ).all()
+        assert [tuple(row) for row in rows] == [(0, 0.75), (1, 0.1)]
+
+
+def test_an_answer_scored_there_is_not_pending_here(sides: tuple[str, str], tmp_path: Path) -> None:
+    """Its subject has another opinion here, which replicate 0 is made of."""
+    with open_store(sides[1], mode="write") as store, store.write() as conn:
+        more = writes.put_config(conn, stored.config(7))
+        one = conn.execute(text("SELECT sample_id, model_version_id FROM generation")).first()
+        run = conn.execute(text("SELECT min(id) FROM run")).scalar_one()
+        same = [writes.GenerationIn(one.sample_id, 0, stored.answer("same"))]
+        writes.put_generations(conn, run, one.model_version_id, more, same)
+        tone = conn.execute(text("SELECT id FROM judge WHERE name = 'tone'")).scalar_one()
+        new = conn.execute(text("SELECT max(id) FROM generation")).scalar_one()
+        writes.link_findings(conn, run, tone, [(stored.subject("same"), new)])
+    ab = merging.copy(sides[0], tmp_path / "ab.db")
+    merge_database(ab, sides[1])
+    with open_store(ab, mode="read") as store, store.read() as conn:
+        tone = conn.execute(text("SELECT id FROM judge WHERE name = 'tone'")).scalar_one()
+        assert pending.pending_scores(conn, tone, ScoreScope()) == []
+        values = conn.execute(
+            text(
+                "SELECT replicate, value FROM score WHERE generation_id ="
+                " (SELECT max(generation_id) FROM score WHERE replicate = 1) ORDER BY 1"
+            )
+        ).all()
+        assert [tuple(row) for row in values] == [(0, 0.75), (1, 0.1)]
+    assert merging.faults(ab) == []
+
+
+def test_nothing_pending_is_hidden(sides: tuple[str, str], target: str) -> None:
+    """Answers that come in after a judge's watermark are found by it."""
+    with open_store(target, mode="write") as store:
+        merging.populate(store, "a")
+    merge_database(target, sides[1])
+    with open_store(target, mode="read") as store, store.read() as conn:
+        own = conn.execute(text("SELECT id FROM judge WHERE name = 'own a'")).scalar_one()
+        left = pending.pending_scores(conn, own, ScoreScope(), retry=True)
+        texts = conn.execute(
+            text("SELECT id, text FROM generation WHERE text LIKE '%b' ORDER BY id")
+        ).all()
+        assert {one for one, _ in texts} <= {row.generation_id for row in left}
+    assert merging.faults(target) == []
+
+
+WITHHELD = {
+    "generation": "text = 'same' AND origin_id IS NULL",
+    "sample": "id = 1",
+    "behavior": "id = 1",
+    "finding": "explanation IS NOT NULL",
+    "media": "width = 8",
+}
+
+
+@pytest.mark.parametrize("table", WITHHELD)
+def test_what_is_withheld_on_either_side_is_withheld(
+    sides: tuple[str, str], target: str, table: str
+) -> None:
+    with open_store(sides[0], mode="write") as store, store.write() as conn:
+        merging.withhold(conn, table, WITHHELD[table])
+    counted = f"SELECT count(*) FROM {table} WHERE withheld_id IS NOT NULL"
+    with open_store(sides[0], mode="read") as store, store.read() as conn:
+        withheld = conn.execute(text(counted)).scalar_one()
+    for first, then in (sides, sides[::-1]):
+        merge_database(target, first)
+        report = merge_database(target, then)
+        with open_store(target, mode="read") as store, store.read() as conn:
+            copies = int(table == "generation")  # the answer linked to the twin goes with it
+            assert conn.execute(text(counted)).scalar_one() == withheld + copies
+            names = conn.execute(text("SELECT author FROM withholding")).scalars().all()
+            assert names == ["me"]
+        assert merging.faults(target) == []
+        assert merge_database(target, then).changes == 0
+        del report
+
+
+def test_a_withholding_there_takes_effect_on_what_is_here(
+    sides: tuple[str, str], target: str
+) -> None:
+    merge_database(target, sides[0])
+    with open_store(sides[0], mode="write") as store, store.write() as conn:
+        merging.withhold(conn, "generation", "text = 'same'")
+        merging.withhold(conn, "sample", "id = 2")
+    report = merge_database(target, sides[0])
+    assert report.counts["withheld"] == 3
+    assert merging.facts(target) == merging.facts(sides[0])
+    assert merging.faults(target) == []
+
+
+def test_a_body_does_not_come_back_with_its_copy(sides: tuple[str, str], target: str) -> None:
+    """Here the original is withheld and has no copy yet; there both have their text."""
+    with open_store(sides[0], mode="write") as store, store.write() as conn:
+        for table in ("score", "failure"):
+            conn.execute(text(f"DELETE FROM {table} WHERE generation_id IS NOT NULL"))
+        conn.execute(text("DELETE FROM generation WHERE origin_id IS NOT NULL"))
+        conn.execute(text("DELETE FROM judge_progress"))
+        merging.withhold(conn, "generation", "text = 'same'")
+    for side in sides:
+        merge_database(target, side)
+    with open_store(target, mode="read") as store, store.read() as conn:
+        assert (
+            conn.execute(text("SELECT count(*) FROM generation WHERE text = 'same'")).scalar() == 0
+        )
+        copies = text("SELECT count(*) FROM generation WHERE origin_id IS NOT NULL")
+        assert conn.execute(copies).scalar() == 1
+    assert merging.faults(target) == []
+
+
+def test_a_run_that_has_moved_on_moves_on(tmp_path: Path) -> None:
+    one = merging.make(tmp_path / "a.db", "a")
+    with open_store(one, mode="write") as store, store.write() as conn:
+        run, uid = stored.start(conn, model_version_id=1, config_id=1, selection_id=1, replicates=1)
+        writes.beat(conn, run, writes.RunCounts(6, 1, 0, 0))
+    other = merging.copy(one, tmp_path / "copy.db")
+    with open_store(one, mode="write") as store, store.write() as conn:
+        writes.finish_run(conn, run, RunStatus.FINISHED, writes.RunCounts(6, 6, 0, 0))
+    ended = merging.copy(one, tmp_path / "ended.db")
+    assert merge_database(one, other).changes == 0, "what has ended never starts again"
+    report = merge_database(other, one)
+    assert report.notes["run"] == [f"run {uid[:8]} is further there: finished"]
+    assert merging.facts(other) == merging.facts(one) == merging.facts(ended)
+
+
+def test_a_dry_run_tells_and_writes_nothing(
+    sides: tuple[str, str], target: str, tmp_path: Path
+) -> None:
+    told = merge_database(target, sides[0], dry_run=True)
+    assert all(rows == [] for rows in merging.facts(target).values())
+    assert not (tmp_path / "target-media").exists()
+    done = merge_database(target, sides[0])
+    assert told.to_json() == done.to_json()
+    assert merge_database(target, sides[0], dry_run=True).changes == 0
+
+
+def test_postgresql_is_merged_into_a_file(
+    sides: tuple[str, str], postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAM3DB_MEDIA", str(tmp_path / "shared"))
+    for side in sides:
+        merge_database(postgres_url, side, media=side.removeprefix("sqlite:///")[:-3] + "_media")
+    back = f"sqlite:///{tmp_path / 'back.db'}"
+    merge_database(back, postgres_url)
+    assert merging.numbered(back) == merging.numbered(postgres_url)
+    assert merge_database(postgres_url, back).changes == 0
+    assert merging.faults(back) == []
