@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from lam3db.cli import (
+    bundle,
     dataset,
     db,
     doctor,
@@ -52,6 +53,7 @@ app.command("generate", rich_help_panel=WORK)(generate.generate)
 app.add_typer(judge.app, name="judge", rich_help_panel=WORK)
 app.add_typer(ensemble.app, name="ensemble", rich_help_panel=WORK)
 app.add_typer(review.app, name="review", rich_help_panel=WORK)
+app.add_typer(bundle.app, name="bundle", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)

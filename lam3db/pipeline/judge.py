@@ -261,7 +261,7 @@ def _subjects(work: _Work, ids: Sequence[int]) -> dict[int, Subject]:
     with work.store.read() as conn:
         if members.is_ensemble(work.identity):
             return members.subjects(conn, work.identity, ids)
-        texts = reads.load_judged(conn, ids)
+        texts = reads.load_judged(conn, ids, work.identity.sees)
     return {one: shown_subject(work.identity.sees, texts[one]) for one in ids if one in texts}
 
 

@@ -42,6 +42,11 @@ def config_id(conn: Connection, digest: bytes) -> int | None:
     return conn.execute(select(t.config.c.id).where(t.config.c.digest == digest)).scalar()
 
 
+def judge_id(conn: Connection, digest: bytes) -> int | None:
+    """Return the row of the judge with this digest."""
+    return conn.execute(select(t.judge.c.id).where(t.judge.c.digest == digest)).scalar()
+
+
 def sample_ids(conn: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
     """Return the rows of samples by digest."""
     c = t.sample.c

@@ -4,7 +4,7 @@ An answer is missing where a sample of the selection has no generation under (mo
 config, replicate); a score is missing where a generation has none under the judge. A failed
 attempt stays pending: retryable ones come back until they have failed three times, the others
 when they are asked for (``retry``). What is withheld can be neither posed nor judged, and is
-left out.
+left out; what only a bundle left out hinders no judge that does not see it.
 
 ``judge_progress`` makes the second question cheap: every generation with an id up to the
 watermark has a score or a failure under that judge, or is withheld. What must hold: the
@@ -22,6 +22,7 @@ from sqlalchemy import text
 from lam3db.store.insert import insert_statement, lock_generations
 from lam3db.store.reads import find_dataset, find_run, model_ids
 from lam3db.store.tables import judge_progress
+from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import now
 
 if TYPE_CHECKING:
@@ -213,9 +214,23 @@ _NO_SCORE = """(SELECT 1 FROM score x WHERE x.judge_id = :judge
                     AND x.generation_id = g.id AND x.replicate = 0 LIMIT 1) IS NULL"""
 _NO_FAILURE = """(SELECT 1 FROM failure f WHERE f.judge_id = :judge
                       AND f.generation_id = g.id LIMIT 1) IS NULL"""
-SHOWN = """g.withheld_id IS NULL
+WHOLE = """g.withheld_id IS NULL
    AND g.sample_id NOT IN (SELECT s.id FROM sample s JOIN behavior b ON b.id = s.behavior_id
                             WHERE s.withheld_id IS NOT NULL OR b.withheld_id IS NOT NULL)"""
+# For one judge: what was left out of a bundle is missed only by a judge that would see it.
+_SEES = "(SELECT j.sees FROM judge j WHERE j.id = :judge)"
+_LEFT_OUT = f"(SELECT w.id FROM withholding w WHERE w.author = '{BUNDLE}')"
+SHOWN = f"""g.withheld_id IS NULL
+   AND g.sample_id NOT IN (
+       SELECT s.id FROM sample s JOIN behavior b ON b.id = s.behavior_id
+        WHERE (s.withheld_id IS NOT NULL
+               AND (s.withheld_id NOT IN {_LEFT_OUT} OR {_SEES} LIKE '%"prompt"%'
+                    OR {_SEES} LIKE '%"image"%'))
+           OR (b.withheld_id IS NOT NULL
+               AND (b.withheld_id NOT IN {_LEFT_OUT} OR {_SEES} LIKE '%"behavior"%')))
+   AND g.sample_id NOT IN (
+       SELECT sm.sample_id FROM sample_media sm JOIN media m ON m.id = sm.media_id
+        WHERE m.withheld_id IS NOT NULL AND {_SEES} LIKE '%"image"%')"""
 _ABOVE = """WITH g AS MATERIALIZED (SELECT id, sample_id, model_version_id, config_id, replicate,
                                 run_id, text_digest, withheld_id FROM generation WHERE id > :mark)
 """

@@ -14,14 +14,15 @@ from sqlalchemy import func, select, text
 
 from lam3db.errors import ConfigError, NotFoundError, did_you_mean
 from lam3db.hashing import canonical_json, escape, unescape
-from lam3db.records import JudgePolicy, Message
+from lam3db.records import JudgePolicy, Message, Sees
 from lam3db.store import tables as t
 from lam3db.store.bulk import select_in
 from lam3db.store.put_samples import DatasetRow
+from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import as_datetime, from_json, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -31,12 +32,15 @@ _HEX = re.compile(r"[0-9a-f-]{4,64}")
 
 @dataclass(frozen=True, slots=True)
 class JudgedText:
-    """What there is to judge of a generation; ``images`` are hex SHA-256 in order."""
+    """What there is to judge of a generation; ``images`` are hex SHA-256 in order.
+
+    ``prompt`` and ``behavior`` are None where a bundle left them out.
+    """
 
     generation_id: int
     text: str
-    prompt: str
-    behavior: str
+    prompt: str | None
+    behavior: str | None
     images: tuple[str, ...]
 
 
@@ -108,21 +112,29 @@ def load_messages(conn: Connection, sample_ids: Sequence[int]) -> dict[int, tupl
     }
 
 
-def load_judged(conn: Connection, generation_ids: Sequence[int]) -> dict[int, JudgedText]:
-    """Return what there is to judge, by generation id, without what is withheld."""
-    asked = """SELECT g.id, g.text, s.prompt, b.text AS behavior, s.id AS sample_id
+def load_judged(
+    conn: Connection, generation_ids: Sequence[int], sees: Collection[Sees] = tuple(Sees)
+) -> dict[int, JudgedText]:
+    """Return what there is to judge, by generation id, without what is withheld.
+
+    What a bundle left out is no reason to leave a generation out unless the judge ``sees`` it.
+    """
+    left_out = f"IN (SELECT id FROM withholding WHERE author = '{BUNDLE}')"
+    unseen = "" if {Sees.PROMPT, Sees.IMAGE} & set(sees) else f" OR s.withheld_id {left_out}"
+    unmeant = "" if Sees.BEHAVIOR in sees else f" OR b.withheld_id {left_out}"
+    asked = f"""SELECT g.id, g.text, s.prompt, b.text AS behavior, s.id AS sample_id
                  FROM generation g JOIN sample s ON s.id = g.sample_id
                  JOIN behavior b ON b.id = s.behavior_id
-                WHERE g.withheld_id IS NULL AND s.withheld_id IS NULL AND b.withheld_id IS NULL
-                  AND g.id"""
+                WHERE g.withheld_id IS NULL AND (s.withheld_id IS NULL{unseen})
+                  AND (b.withheld_id IS NULL{unmeant}) AND g.id"""
     rows = select_in(conn, asked, (), list(generation_ids), "bigint")
     images = _images(conn, sorted({row.sample_id for row in rows}))
     return {
         row.id: JudgedText(
             row.id,
             unescape(row.text),
-            unescape(row.prompt),
-            unescape(row.behavior),
+            plain(row.prompt),
+            plain(row.behavior),
             images.get(row.sample_id, ()),
         )
         for row in rows

@@ -17,7 +17,7 @@ from lam3db.errors import ConfigError, NotFoundError, did_you_mean
 from lam3db.hashing import unescape
 from lam3db.store import tables as t
 from lam3db.store.bulk import select_in
-from lam3db.store.pending import SHOWN, scope_condition
+from lam3db.store.pending import WHOLE, scope_condition
 from lam3db.store.reads import current_policies, unsafe_verdicts
 from lam3db.store.values import as_datetime, from_json, plain
 
@@ -158,7 +158,7 @@ def candidates(conn: Connection, scope: ScoreScope) -> list[Candidate]:
     rows = conn.execute(
         text(
             f"""SELECT g.id, {_SAME}, b.id FROM {_OF}
-                 WHERE g.variant = 0 AND {SHOWN}{where} AND s.id NOT IN (
+                 WHERE g.variant = 0 AND {WHOLE}{where} AND s.id NOT IN (
                    SELECT sm.sample_id FROM sample_media sm JOIN media m ON m.id = sm.media_id
                     WHERE m.withheld_id IS NOT NULL)
                  ORDER BY g.id"""
@@ -260,7 +260,7 @@ def queue(conn: Connection, judge_id: int | None = None) -> list[Queued]:
                   JOIN score x ON x.generation_id = g.id JOIN judge j ON j.id = x.judge_id
                   JOIN finding f ON f.id = x.finding_id
                  WHERE {mine} AND x.status = 'abstained' AND {LATEST}
-                   AND g.variant = 0 AND {SHOWN} ORDER BY g.id, j.name"""
+                   AND g.variant = 0 AND {WHOLE} ORDER BY g.id, j.name"""
         ),
         {} if judge_id is None else known,
     ).all()

@@ -317,7 +317,7 @@ def _subjects_of(connection: Connection, sees: set[Sees], pairs: Any, checked: C
     if sees == {Sees.FINDINGS}:
         _opinions(connection, pairs, checked)
         return
-    texts = load_judged(connection, [row.generation_id for row in pairs])
+    texts = load_judged(connection, [row.generation_id for row in pairs], sees)
     for row in pairs:
         there = texts.get(row.generation_id)
         if there is None:
