@@ -93,7 +93,7 @@ def judge_all(conn: Connection, media: Media, side: str) -> None:
     """Score with a judge that sees everything and one that sees the response."""
     wide = writes.put_judge(conn, stored.judge("wide", SEES))
     tone = writes.put_judge(conn, stored.judge("tone"))
-    own = writes.put_judge(conn, stored.judge(f"own {side}"))
+    own = writes.put_judge(conn, stored.judge(f"own-{side}"))
     for threshold in (0.5, 0.7 if side == "a" else 0.3):
         writes.put_policy(conn, tone, JudgePolicy(threshold), f"me {side}")
     asked = """SELECT g.id, g.text, s.prompt, b.text AS aim FROM generation g

@@ -17,6 +17,7 @@ from lam3db.cli import (
     report,
     review,
     run,
+    scores,
     smoke,
     sql,
 )
@@ -57,7 +58,9 @@ app.add_typer(bundle.app, name="bundle", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
+report.export_app.command("scores")(scores.export_scores)
 app.add_typer(report.export_app, name="export", rich_help_panel=READ)
 app.command("sql", rich_help_panel=READ)(sql.sql)
+app.add_typer(scores.import_app, name="import", rich_help_panel=KEEP)
 app.command("merge", rich_help_panel=KEEP)(merge.merge)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)

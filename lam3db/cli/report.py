@@ -34,7 +34,7 @@ Dataset = Annotated[
 ]
 Output = Annotated[str | None, typer.Option("--output", "-o", help="Write to this file instead.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")]
-export_app = typer.Typer(help="Write answers to a file.", no_args_is_help=True)
+export_app = typer.Typer(help="Write answers or scores to a file.", no_args_is_help=True)
 
 
 def report(
@@ -137,7 +137,7 @@ def show(
 
 @export_app.callback()
 def export() -> None:
-    """Write answers to a file."""
+    """Write answers or scores to a file."""
 
 
 @export_app.command("generations")

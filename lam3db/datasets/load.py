@@ -77,7 +77,7 @@ def load_dataset(path: Path, options: Options | None = None, tick: Tick | None =
     if not folder.is_dir():
         raise InputError(f"--images {folder}: no such folder")
     faults = Faults(file)
-    rows = _rows(file, faults)
+    rows = read_rows(file, faults)
     columns = _columns(rows, options.mapping or {}, faults)
     images = ImageFolder(folder, options.limits)
     reader = SampleReader(columns, images, faults, file.suffix.lower() in _TABLES)
@@ -115,7 +115,8 @@ def _dataset_name(path: Path, asked: str | None) -> str:
     return name
 
 
-def _rows(file: Path, faults: Faults) -> list[Row]:
+def read_rows(file: Path, faults: Faults) -> list[Row]:
+    """Return the rows of a file by its kind; raise InputError if it cannot be read."""
     try:
         return _READERS[file.suffix.lower()](file, faults)
     except OSError as error:

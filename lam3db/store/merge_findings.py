@@ -103,7 +103,7 @@ def _put(m: Merge, there: Sequence[Said]) -> None:
     """Take over all that one judge said of some subjects."""
     one = there[0].row["judge_id"]
     judge = m.ids.get("judge", [one])[one]
-    here = _stored(m.conn, judge, sorted({said.row["subject_digest"] for said in there}))
+    here = stored_histories(m.conn, judge, sorted({said.row["subject_digest"] for said in there}))
     plan = _Plan()
     for subject, said in by_subject(there):
         try:
@@ -136,7 +136,7 @@ class _Row:
         return self.row["withheld_id"]  # type: ignore[no-any-return]
 
 
-def _stored(
+def stored_histories(
     conn: Connection, judge_id: int, subjects: Sequence[bytes]
 ) -> dict[bytes, dict[int, History]]:
     """Return what a judge said here of these subjects, by replicate."""

@@ -198,7 +198,7 @@ def test_nothing_pending_is_hidden(sides: tuple[str, str], target: str) -> None:
         merging.populate(store, "a")
     merge_database(target, sides[1])
     with open_store(target, mode="read") as store, store.read() as conn:
-        own = conn.execute(text("SELECT id FROM judge WHERE name = 'own a'")).scalar_one()
+        own = conn.execute(text("SELECT id FROM judge WHERE name = 'own-a'")).scalar_one()
         left = pending.pending_scores(conn, own, ScoreScope(), retry=True)
         texts = conn.execute(
             text("SELECT id, text FROM generation WHERE text LIKE '%b' ORDER BY id")
