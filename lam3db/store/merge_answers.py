@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _STORED = (
     "SELECT id, sample_id, replicate, variant, text_digest FROM generation"
-    " WHERE model_version_id = ? AND config_id = ? AND sample_id"
+    " WHERE model_version_id = ? AND config_id = ? AND replicate BETWEEN ? AND ? AND sample_id"
 )
 
 
@@ -75,9 +75,14 @@ def _stored(m: Merge, rows: Sequence[Row]) -> Stored:
     for row in rows:
         wanted[row["model_version_id"], row["config_id"]].add(row["sample_id"])
     found: Stored = defaultdict(list)
+    replicates = [row["replicate"] for row in rows]
     for pair, samples in wanted.items():
         for one, sample, replicate, variant, digest in select_in(
-            m.conn, _STORED, pair, sorted(samples), "bigint"
+            m.conn,
+            _STORED,
+            (*pair, min(replicates), max(replicates)),
+            sorted(samples),
+            "bigint",
         ):
             found[(*pair, sample, replicate)].append((one, variant, bytes(digest)))
     return found

@@ -72,9 +72,9 @@ def _said(rows: Sequence[Any], attributes: Sequence[Any]) -> list[Said]:
     found: dict[int, list[tuple[str, float]]] = defaultdict(list)
     for one, name, value in attributes:
         found[one].append((name, value))
-    said = []
+    said, names = [], t.finding.columns.keys()
     for row in rows:
-        made = {column.name: getattr(row, column.name) for column in t.finding.columns}
+        made: Row = dict(zip(names, row, strict=True))
         made["subject_digest"] = bytes(row.subject_digest)
         said.append(Said(made, tuple(sorted(found.get(row.id, ())))))
     return said

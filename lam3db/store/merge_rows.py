@@ -7,7 +7,8 @@ its judges said and nothing else: whatever they were shown has to be here alread
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, bindparam, select, update
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
+_FIRST_LOOK = 250
+_LOOKS = 12
 _BODIES: dict[str, dict[str, Any]] = {
     "media": {},
     "behavior": {"text": None},
@@ -44,9 +47,10 @@ class Merge:
     source: Source
     ids: IdMap
     report: MergeReport
+    grown: Counter[str] = field(default_factory=Counter)
 
     def mapped(self, table: Table, rows: Sequence[Any], but: tuple[str, ...] = ()) -> list[Row]:
-        """Return rows without their id, references as ids of the target.
+        """Return rows (all columns, in the table's order) with the target's ids, without their own.
 
         Raises:
             InputError: a row refers to one that was not taken over.
@@ -54,7 +58,7 @@ class Merge:
         """
         names = table.columns.keys()
         made = [
-            dict(row) if isinstance(row, dict) else {name: getattr(row, name) for name in names}
+            dict(row) if isinstance(row, dict) else dict(zip(names, row, strict=True))
             for row in rows
         ]
         lost: list[str] = []
@@ -93,6 +97,19 @@ class Merge:
         if rows:
             columns = tuple(rows[0])
             insert_new(self.conn, table, columns, [tuple(row.values()) for row in rows])
+            self._refresh(table, len(rows))
+
+    def _refresh(self, table: Table, count: int) -> None:
+        """Let PostgreSQL see how a table has grown, each time it has grown fourfold.
+
+        Without, it plans look-ups for the table as it was before the merge, and reads it whole.
+        """
+        before = self.grown[table.name]
+        self.grown[table.name] += count
+        steps = [_FIRST_LOOK * 4**step for step in range(_LOOKS)]
+        is_due = any(before < step <= before + count for step in steps)
+        if is_due and self.conn.dialect.name == "postgresql":
+            self.conn.exec_driver_sql(f"ANALYZE {table.name}")
 
     def put(self, table: Table, key: str, page: Sequence[Any], *, may_add: bool = True) -> set[int]:
         """Take over rows known by their key; return the ids (there) of those that were new.
