@@ -61,7 +61,7 @@ def identity_json(identity: JudgeIdentity) -> dict[str, Any]:
 
 def weights_hash(identity: JudgeIdentity) -> str | None:
     """Return the digest of a judge's weights, of several files one digest; None without any."""
-    weights = identity.spec.get("weights")
+    weights = identity.spec.get("weights", identity.spec.get("files"))
     if weights is None or isinstance(weights, str):
         return weights
     return digest("weights", weights).hex()

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import merging
 import pytest
 import stored
+from faulty_server import FaultyServer
 from sqlalchemy import text
+from stub_apis import moderate
 
 from lam3db.records import Dataset
 from lam3db.store import writes
@@ -106,6 +108,43 @@ def test_a_bundle_goes_there_and_back_as_its_maker_says(
     assert "refusal-gcg" in shown
 
 
+KEY = "sk-loopback-0123456789abcdef"
+
+
+def test_a_service_is_asked_where_there_is_a_network(
+    gpu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real judge behind a real HTTP server, which only the other folder may ask."""
+    there = tmp_path / "laptop"
+    there.mkdir()
+    with FaultyServer(moderate) as server:
+        for folder in (gpu, there):
+            (folder / "mod.yaml").write_text(
+                "kind: openai-moderation\nsettings:\n  sees: [response, image]\n"
+                f"  endpoint: {{url: '{server.url}', key_env: OPENAI_API_KEY}}\n"
+            )
+        words = ("bundle", "create", "--judge", "mod.yaml", "-o", "carry.db", "--redact")
+        made = lam3db(gpu, *words).stdout.splitlines()
+        assert not server.asked
+        for name in ("carry.db", "carry_media"):
+            (gpu / name).rename(there / name)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("LAM3DB_MEDIA", str(tmp_path / "of another database"))
+        assert made[-3] == "  LAM3DB_MEDIA= lam3db judge --pending --judge mod.yaml --db carry.db"
+        assert "12 pending, 12 scored" in shell(there, made[-3])
+        assert len(server.asked) >= 1
+        monkeypatch.delenv("OPENAI_API_KEY")
+        monkeypatch.delenv("LAM3DB_MEDIA")
+        asked = len(server.asked)
+        assert KEY.encode() not in (there / "carry.db").read_bytes()
+        lam3db(gpu, "merge", str(there / "carry.db"))
+        assert "nothing pending" in lam3db(gpu, "judge", "--pending", "-j", "mod.yaml").stdout
+        assert len(server.asked) == asked
+    lam3db(gpu, "db", "verify")
+    lam3db(gpu, "export", "scores", "--judge", "mod", "-o", "mod.csv")
+    assert (gpu / "mod.csv").read_text().count("omni-moderation-2024-09-26") >= 1
+
+
 def test_two_servers_meet_in_postgresql(
     gpu: Path, tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,26 +201,24 @@ def _samples(count: int) -> Iterator[tuple[str, Sample]]:
 
 @pytest.mark.slow
 def test_a_killed_merge_leaves_the_target_as_it_was(tmp_path: Path) -> None:
-    """SIGKILL at random moments, then once to the end."""
+    """SIGKILL soon after each step has begun, then once to the end."""
     many(tmp_path / "many.db", 4000)
     target = merging.make(tmp_path / "b.db", "b")
     whole = merging.copy(target, tmp_path / "whole.db")
     words = [sys.executable, "-m", "lam3db", "merge", str(tmp_path / "many.db"), "--db"]
-    began = time.monotonic()
     subprocess.run([*words, whole], cwd=tmp_path, check=True, capture_output=True)
-    takes = time.monotonic() - began
-    before, moments, killed = merging.numbered(target), random.Random(20261125), 0
-    for _ in range(10):
-        at_work = subprocess.Popen(
-            [*words, target], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(moments.uniform(takes * 0.3, takes * 0.9))
-        at_work.send_signal(signal.SIGKILL)
-        if at_work.wait() == 0:
-            break
-        killed += 1
+    before, moments = merging.numbered(target), random.Random(20261125)
+    steps = ("subject", "samples", "answers", "answers", "findings", "findings", "scores")
+    for step in steps:
+        with subprocess.Popen([*words, target], cwd=tmp_path, stderr=subprocess.PIPE) as at_work:
+            assert at_work.stderr is not None
+            for line in at_work.stderr:
+                if line.strip() == f"merging: {step}".encode():
+                    break
+            time.sleep(moments.uniform(0, 0.05))
+            at_work.send_signal(signal.SIGKILL)
+        assert at_work.returncode == -signal.SIGKILL, step
         assert merging.numbered(target) == before
-    assert killed >= 3
     subprocess.run([*words, target], cwd=tmp_path, check=True, capture_output=True)
     assert merging.facts(target) == merging.facts(whole)
     assert merging.faults(target) == []
