@@ -159,8 +159,10 @@ class Merge:
                 changes |= _emptied(row)
             self.conn.execute(update(table).where(table.c.id == here).values(changes))
         self.report.updated += len(rows)
+        more = ", its file is for you to take away" if table is t.media else ""
         for _, here in rows:
-            self.report.note("withheld", f"{table.name} {here}: withheld there, so here too")
+            said = f"{table.name} {here}: withheld there, so here too{more}"
+            self.report.note("withheld", said)
 
     def _with_body(self, table: Table, ids: Sequence[int]) -> set[int]:
         c = table.c

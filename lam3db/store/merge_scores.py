@@ -1,8 +1,14 @@
 """Merging scores: the links from answers to what was said of them.
 
-What must hold: a score says what its finding here says, because it is made from it; the links
-of an answer stand in the order of the finding's history; an answer that a judge has scored in
-any replicate has a score in replicate 0 too, so that a merge makes nothing pending again.
+The links of an answer in one replicate are a history like that of a finding. Where all lead to
+findings of one subject, they stand in the order of that finding's history. An ensemble's lead to
+what its members said in turn, may come back to an earlier finding, and stand in the order of
+their times, the first asking before every revision.
+
+What must hold: a score says what its finding here says, because it is made from it; a link is
+the same if it leads to the same finding and, where it revises, was made by the same author at
+the same time; an answer that a judge has scored in any replicate has a score in replicate 0
+too, so that a merge makes nothing pending again.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.store import tables as t
 from lam3db.store.bulk import select_in
+from lam3db.store.merge_judges import MERGE_AUTHOR
 from lam3db.store.put_findings import link_findings
 
 if TYPE_CHECKING:
@@ -23,12 +30,12 @@ if TYPE_CHECKING:
     Chain = list["Link"]
 
 _STORED = (
-    "SELECT id, generation_id, replicate, revision, finding_id, author, reason FROM score"
-    " WHERE judge_id = ? AND generation_id"
+    "SELECT id, generation_id, replicate, revision, finding_id, author, reason, created_at"
+    " FROM score WHERE judge_id = ? AND generation_id"
 )
 _FINDINGS = (
-    "SELECT id, subject_digest, replicate, revision, status, value, verdict, author, reason,"
-    " created_at FROM finding WHERE id"
+    "SELECT id, subject_digest, replicate, revision, status, value, verdict, author, reason"
+    " FROM finding WHERE id"
 )
 
 
@@ -39,9 +46,26 @@ class Link:
     finding_id: int
     author: str | None
     reason: str | None
+    created_at: int
     id: int = 0
     revision: int = -1
     row: Row | None = None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether somebody revised by it; a merge that numbered it did not."""
+        return self.author not in (None, MERGE_AUTHOR)
+
+    def is_same(self, other: Link, revision: int) -> bool:
+        """Tell whether a stored link is ``other`` from there, to a finding of that revision."""
+        if self.finding_id != other.finding_id:
+            return False
+        if not other.is_signed:
+            return True
+        if not self.is_signed:  # linked after the finding was revised, so never revised itself
+            return revision > 0
+        mine = (self.author, self.reason, self.created_at)
+        return mine == (other.author, other.reason, other.created_at)
 
 
 def merge_scores(m: Merge) -> None:
@@ -61,13 +85,15 @@ def _put(m: Merge, judge: int, rows: Sequence[Row]) -> None:
     findings = {row.id: row for row in select_in(m.conn, _FINDINGS, (), sorted(used), "bigint")}
     chains: dict[tuple[int, int], Chain] = defaultdict(list)
     for row in stored:
-        link = Link(row.finding_id, row.author, row.reason, row.id, row.revision)
-        chains[row.generation_id, row.replicate].append(link)
+        said = (row.finding_id, row.author, row.reason, row.created_at)
+        chains[row.generation_id, row.replicate].append(Link(*said, row.id, row.revision))
     changed = set()
     for row in rows:
-        key = (row["generation_id"], findings[row["finding_id"]].replicate)
-        if all(link.finding_id != row["finding_id"] for link in chains[key]):
-            chains[key].append(Link(row["finding_id"], row["author"], row["reason"], row=row))
+        finding = findings[row["finding_id"]]
+        key = (row["generation_id"], finding.replicate)
+        link = Link(finding.id, row["author"], row["reason"], row["created_at"], row=row)
+        if not any(one.is_same(link, finding.revision) for one in chains[key]):
+            chains[key].append(link)
             changed.add(key)
     written = _write(m, {key: chains[key] for key in sorted(changed)}, findings)
     m.report.add("score", len(written), len(rows) - len(written))
@@ -81,7 +107,7 @@ def _write(
     new: list[Row] = []
     moved: list[Row] = []
     for (_, replicate), chain in chains.items():
-        for revision, link in enumerate(sorted(chain, key=lambda one: _order(one, findings))):
+        for revision, link in enumerate(_in_order(chain, findings)):
             finding = findings[link.finding_id]
             signed = _signed(link, finding) if revision else {"author": None, "reason": None}
             place = {"replicate": replicate, "revision": revision, **signed}
@@ -95,15 +121,18 @@ def _write(
     return new
 
 
-def _order(link: Link, findings: Mapping[int, Any]) -> tuple[int, int]:
-    finding = findings[link.finding_id]
-    return finding.revision, finding.created_at
+def _in_order(chain: Chain, findings: Mapping[int, Any]) -> Chain:
+    """Return links as they follow each other; the same from whichever side they came."""
+    subjects = {bytes(findings[link.finding_id].subject_digest) for link in chain}
+    if len(subjects) == 1:
+        return sorted(chain, key=lambda one: (findings[one.finding_id].revision, one.created_at))
+    return sorted(chain, key=lambda one: (one.is_signed, one.created_at, one.finding_id))
 
 
 def _signed(link: Link, finding: Any) -> dict[str, str]:
     """Return who revised and why; a score is revised because its finding was."""
     return {
-        "author": link.author or finding.author or "lam3db merge",
+        "author": link.author or finding.author or MERGE_AUTHOR,
         "reason": link.reason or finding.reason or "scored on both sides of a merge",
     }
 

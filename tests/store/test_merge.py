@@ -10,11 +10,12 @@ import stored
 from sqlalchemy import text
 
 from lam3db.pipeline.merge import merge_database
-from lam3db.records import RunStatus
+from lam3db.records import JudgeIdentity, JudgeKind, RunStatus, Sees
 from lam3db.store import pending, writes
 from lam3db.store.engine import open_store
-from lam3db.store.merge import MERGED, NOT_MERGED
+from lam3db.store.merge import MERGED, NOT_MERGED, merge
 from lam3db.store.pending import ScoreScope
+from lam3db.store.source import open_source
 from lam3db.store.tables import metadata
 
 if TYPE_CHECKING:
@@ -306,3 +307,54 @@ def test_postgresql_is_merged_into_a_file(
     assert merging.numbered(back) == merging.numbered(postgres_url)
     assert merge_database(postgres_url, back).changes == 0
     assert merging.faults(back) == []
+
+
+def ensemble(path: Path, links: int) -> str:
+    """Make a database in which an ensemble's members changed their minds, and back again."""
+    url = f"sqlite:///{path}"
+    with open_store(url, mode="write") as store, store.write() as conn:
+        world = stored.build(conn, 1)
+        (one,) = stored.answer_all(conn, world, ["same"])
+        sees = (Sees.FINDINGS,)
+        judge = writes.put_judge(conn, JudgeIdentity("all", JudgeKind.ENSEMBLE, "1", {}, sees))
+        for number, name in enumerate(("first", "then")):
+            row = writes.FindingIn(stored.subject(name), stored.unsafe(number / 2), ())
+            writes.put_findings(conn, world.run, judge, [row])
+        for at, finding in enumerate((1, 2, 1)[:links]):
+            signed = {"author": "lam3db", "reason": "a member says something else"} if at else {}
+            conn.execute(
+                metadata.tables["score"].insert(),
+                {
+                    "judge_id": judge,
+                    "generation_id": one,
+                    "finding_id": finding,
+                    "replicate": 0,
+                    "revision": at,
+                    "status": "ok",
+                    "verdict": "unsafe",
+                    "value": (finding - 1) / 2,
+                    "run_id": world.run,
+                    "created_at": at,
+                    **signed,
+                },
+            )
+    return url
+
+
+@pytest.mark.parametrize("here", [1, 2, 3])
+def test_an_ensemble_that_came_back_to_its_first_word_has_said_it_twice(
+    tmp_path: Path, here: int
+) -> None:
+    target, source = ensemble(tmp_path / "a.db", here), ensemble(tmp_path / "b.db", 3)
+    for again in (False, True):
+        with (
+            open_source(source) as opened,
+            open_store(target, mode="write") as store,
+            store.write() as conn,
+        ):
+            report = merge(conn, opened)
+        assert report.new["score"] == (0 if again else 3 - here)
+        with open_store(target, mode="read") as store, store.read() as conn:
+            asked = "SELECT revision, value, author FROM score ORDER BY revision"
+            rows = [tuple(row) for row in conn.execute(text(asked))]
+        assert rows == [(0, 0.0, None), (1, 0.5, "lam3db"), (2, 0.0, "lam3db")]
