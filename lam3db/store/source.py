@@ -4,7 +4,8 @@ What must hold: nothing in the file runs and nothing of it is written to. A SQLi
 opened read-only with a schema that is not trusted (no trigger, no view in a table's place, no
 column of somebody else's), and found whole; every row is derived again as ``lam3db db
 verify`` does, and each value is looked at before it is used: texts bounded and escaped as we
-escape them, JSON in its one form, times in the calendar. One fault refuses the whole. All is
+escape them, JSON in its one form, times in the calendar. One fault refuses the whole. What is
+withheld there cannot be derived and is believed: whoever merges trusts who withheld it. All is
 read in one snapshot, so that what was verified is what is merged.
 """
 
