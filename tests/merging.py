@@ -33,6 +33,7 @@ from lam3db.records import (
 )
 from lam3db.store import pending, writes
 from lam3db.store.engine import open_store
+from lam3db.store.put_reviews import DrawnItem, put_review
 from lam3db.store.verify import verify
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def populate(store: Store, side: str) -> None:
         writes.finish_run(conn, run, RunStatus.FINISHED, writes.RunCounts(6, 4, 0, 1))
         judge_all(conn, media, side)
         watch(conn, run, side)
+        review(conn, side)
 
 
 def judge_all(conn: Connection, media: Media, side: str) -> None:
@@ -139,6 +141,18 @@ def revise(conn: Connection, run: int, judge: int, generations: list[int], side:
             last = f"(SELECT max(id) FROM {table})"
             change = f"UPDATE {table} SET created_at = {at + place} WHERE id = {last}"
             conn.execute(text(change))
+
+
+def review(conn: Connection, side: str, **parts: str) -> None:
+    """Draw answers under a name that both sides use; ``parts`` say which for what."""
+    wanted = {"same": "estimation", f"only {side}": "training"} | parts
+    rows = conn.execute(text("SELECT id, text FROM generation WHERE origin_id IS NULL ORDER BY id"))
+    drawn = [
+        DrawnItem(one, wanted[words], 0.5 if wanted[words] == "estimation" else None)
+        for one, words in rows
+        if words in wanted
+    ]
+    put_review(conn, "round", 1, {"side": side}, "me", drawn)
 
 
 def new_uid() -> str:
@@ -238,6 +252,11 @@ FACTS = {
                   FROM issue i LEFT JOIN issue_event e ON e.issue_id = i.id
                   LEFT JOIN issue_link l ON l.issue_id = i.id
                   LEFT JOIN run r ON r.id = l.run_id LEFT JOIN failure f ON f.id = l.failure_id""",
+    "review": """SELECT r.uid, r.seed, r.spec, i.position, i.part, i.probability, g.text_digest
+                   FROM review r LEFT JOIN review_item i ON i.review_id = r.id
+                   LEFT JOIN generation g ON g.id = i.generation_id""",
+    "review_part": """SELECT g.text_digest, p.part FROM review_part p
+                        JOIN generation g ON g.id = p.generation_id""",
     "log_entry": "SELECT uid, day, text, author, created_at FROM log_entry",
 }
 NUMBERS = {
@@ -254,6 +273,7 @@ NUMBERS = {
     "judge_policy": """SELECT j.digest, p.version, p.threshold, p.operator, p.author
                          FROM judge_policy p JOIN judge j ON j.id = p.judge_id""",
     "issue": "SELECT uid, key FROM issue",
+    "review": "SELECT uid, name FROM review",
 }
 
 

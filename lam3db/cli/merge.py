@@ -19,6 +19,7 @@ _TITLES = {
     "policy": "thresholds differ: the one here stays in force",
     "dataset": "dataset versions stand for other samples there: renumbered",
     "issue": "issue keys were taken: renamed",
+    "review": "reviews were put in order",
     "withheld": "bodies are withheld there, and now here",
     "run": "runs have moved on there",
     "judge": "judges are new here",

@@ -14,16 +14,16 @@ from lam3db.datasets.scores import read_scores
 from lam3db.errors import ConfigError
 from lam3db.hashing import digest, file_sha256
 from lam3db.pipeline.judge import shown_subject
+from lam3db.pipeline.judge_run import start_judge_run
 from lam3db.pipeline.judge_todo import WINDOW
-from lam3db.pipeline.provenance import provenance
-from lam3db.records import RunKind, RunStatus, Sees
+from lam3db.records import RunStatus, Sees
 from lam3db.store import lookup, pending, reads, writes
 from lam3db.store import tables as t
 from lam3db.store.pending import ScoreScope
 from lam3db.store.put_opinions import compare, put_opinions
 from lam3db.store.values import chunks
 from lam3db.store.verify import judge_identity
-from lam3db.store.writes import RunCounts, RunStart
+from lam3db.store.writes import RunCounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def import_scores(store: Store, path: Path) -> ImportResult:
         opinions = compare(conn, judge, said)
         links = _unscored(conn, judge, identity, said)
         if opinions.new or links:
-            _write(conn, judge, opinions, links, {"import": path.name, "sha256": sha256})
+            _write(conn, identity, judge, opinions, links, {"import": path.name, "sha256": sha256})
     return ImportResult(
         judge=identity.name,
         digest=identity.digest.hex(),
@@ -132,28 +132,13 @@ def _unscored(
 
 def _write(
     conn: Connection,
+    identity: JudgeIdentity,
     judge: int,
     opinions: Opinions,
     links: list[tuple[bytes, int]],
     requested: dict[str, Any],
 ) -> None:
-    seen = provenance()
-    run = RunStart(
-        kind=RunKind.JUDGE,
-        model_version_id=None,
-        config_id=None,
-        selection_id=None,
-        dataset_id=None,
-        judge_id=judge,
-        environment_id=writes.put_environment(conn, seen.environment),
-        replicates=1,
-        seed=None,
-        requested=requested,
-        effective={},
-        options={},
-        **seen.columns(),
-    )
-    run_id, _ = writes.start_run(conn, run)
+    run_id, _ = start_judge_run(conn, identity, judge, requested)
     put_opinions(conn, run_id, judge, opinions)
     new = writes.link_findings(conn, run_id, judge, links)
     pending.advance_watermark(conn, judge)

@@ -29,6 +29,7 @@ from lam3db.store.merge_inputs import (
 )
 from lam3db.store.merge_judges import merge_judges
 from lam3db.store.merge_report import MergeReport
+from lam3db.store.merge_reviews import merge_reviews
 from lam3db.store.merge_rows import Merge
 from lam3db.store.merge_runs import (
     merge_environments,
@@ -56,6 +57,7 @@ MERGED = frozenset(
         *("selection_sample", "dataset", "model_version", "config", "environment", "judge"),
         *("judge_verdict", "judge_policy", "run", "generation", "finding", "finding_attribute"),
         *("score", "failure", "issue", "issue_event", "issue_link", "log_entry"),
+        *("review", "review_part", "review_item"),
     }
 )
 """Tables whose rows come over."""
@@ -82,6 +84,7 @@ def merge(conn: Connection, source: Source, tick: Tick | None = None) -> MergeRe
             ("findings", merge_findings),
             ("scores", merge_scores),
             ("failures", merge_failures),
+            ("reviews", merge_reviews),
             ("issues and log", merge_watch),
             ("watermarks", _watermarks),
         ):

@@ -19,8 +19,8 @@ class MergeReport:
     """Rows by table, and what differed.
 
     ``notes`` are sentences by kind: ``variant``, ``opinion``, ``revision``, ``policy``,
-    ``dataset``, ``issue``, ``withheld``, ``run``, ``judge``; ``counts`` how often each kind
-    came up. Merging the same again leaves ``changes`` at 0.
+    ``dataset``, ``issue``, ``review``, ``withheld``, ``run``, ``judge``; ``counts`` how often
+    each kind came up. Merging the same again leaves ``changes`` at 0.
     """
 
     new: Counter[str] = field(default_factory=Counter)

@@ -20,7 +20,7 @@ from lam3db.store.values import chunks
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Column, Connection, Table
 
     from lam3db.store.merge_ids import IdMap
     from lam3db.store.merge_report import MergeReport
@@ -49,7 +49,7 @@ class Merge:
     report: MergeReport
     grown: Counter[str] = field(default_factory=Counter)
 
-    def mapped(self, table: Table, rows: Sequence[Any], but: tuple[str, ...] = ()) -> list[Row]:
+    def mapped(self, table: Table, rows: Sequence[Any]) -> list[Row]:
         """Return rows (all columns, in the table's order) with the target's ids, without their own.
 
         Raises:
@@ -63,9 +63,9 @@ class Merge:
         ]
         lost: list[str] = []
         for column in table.columns:
-            for key in column.foreign_keys:
-                if column.name not in but:
-                    lost += self._map(table, made, column.name, key.column.table.name)
+            parent = _parent(column)
+            if parent is not None:
+                lost += self._map(table, made, column.name, parent)
         if lost:
             self.source.refuse(lost)
         if "id" in table.c:
@@ -190,6 +190,14 @@ class Merge:
 
 
 _AWAY = 1 << 40
+
+
+def _parent(column: Column[Any]) -> str | None:
+    """Return the table whose id a column holds, if through another table's key; else None."""
+    end = column
+    while end.foreign_keys:
+        end = next(iter(end.foreign_keys)).column
+    return end.table.name if end is not column and end.name == "id" else None
 
 
 def _emptied(row: Any) -> Row:

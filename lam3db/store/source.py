@@ -54,6 +54,7 @@ _JSON = {
     "config": ("value",),
     "environment": ("value",),
     "judge": ("spec", "sees"),
+    "review": ("spec",),
     "run": ("requested", "effective", "options"),
 }
 _BROKEN = (ValueError, TypeError, RecursionError)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import merging
@@ -18,30 +18,17 @@ from faulty_server import FaultyServer
 from sqlalchemy import text
 from stub_apis import moderate
 
+sys.path.insert(0, str(Path(__file__).parent))
+from typed import lam3db
+
 from lam3db.records import Dataset
 from lam3db.store import writes
 from lam3db.store.engine import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lam3db.records import Sample
-
-
-def lam3db(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command line in ``folder``; check the exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "lam3db", *words],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 def shell(folder: Path, line: str) -> str:

@@ -98,6 +98,7 @@ def test_what_is_stored_stays_in_front(sides: tuple[str, str], tmp_path: Path) -
     assert report.counts["dataset"] == 1
     assert report.notes["dataset"] == ["clash@1 is another selection there: it is clash@2 here"]
     assert report.notes["issue"] == ["R1 is another issue here: the one from there is R1-2"]
+    assert report.notes["review"] == ["round is another review here: the one from there is round-2"]
     assert ">= 0.7 stays in force here, >= 0.3 is there" in report.notes["policy"][0]
     with open_store(ab, mode="read") as store, store.read() as conn:
         thresholds = conn.execute(
@@ -254,7 +255,7 @@ def test_a_withholding_there_takes_effect_on_what_is_here(
 def test_a_body_does_not_come_back_with_its_copy(sides: tuple[str, str], target: str) -> None:
     """Here the original is withheld and has no copy yet; there both have their text."""
     with open_store(sides[0], mode="write") as store, store.write() as conn:
-        for table in ("score", "failure"):
+        for table in ("review_item", "review_part", "score", "failure"):
             conn.execute(text(f"DELETE FROM {table} WHERE generation_id IS NOT NULL"))
         conn.execute(text("DELETE FROM generation WHERE origin_id IS NOT NULL"))
         conn.execute(text("DELETE FROM judge_progress"))
@@ -268,6 +269,29 @@ def test_a_body_does_not_come_back_with_its_copy(sides: tuple[str, str], target:
         copies = text("SELECT count(*) FROM generation WHERE origin_id IS NOT NULL")
         assert conn.execute(copies).scalar() == 1
     assert merging.faults(target) == []
+
+
+def test_an_answer_drawn_for_the_other_part_here_is_left_out(
+    sides: tuple[str, str], target: str
+) -> None:
+    """What numbers are estimated from is never what a judge was fitted on, merged or not."""
+    with open_store(sides[1], mode="write") as store, store.write() as conn:
+        conn.execute(text("DELETE FROM review_item"))
+        conn.execute(text("DELETE FROM review_part"))
+        conn.execute(text("DELETE FROM review"))
+        merging.review(conn, "b", same="training")
+    merge_database(target, sides[0])
+    report = merge_database(target, sides[1])
+    assert "1 answers of round-2 belong to the other part here: left out" in report.notes["review"]
+    with open_store(target, mode="read") as store, store.read() as conn:
+        asked = """SELECT r.name, g.text, i.part FROM review_item i JOIN review r
+                       ON r.id = i.review_id JOIN generation g ON g.id = i.generation_id"""
+        assert sorted(map(tuple, conn.execute(text(asked)))) == [
+            ("round", "only a", "training"),
+            ("round", "same", "estimation"),
+            ("round-2", "only b", "training"),
+        ]
+    assert merge_database(target, sides[1]).changes == 0
 
 
 def test_a_run_that_has_moved_on_moves_on(tmp_path: Path) -> None:
