@@ -17,6 +17,7 @@ from lam3db.config import JudgeConfig, load_judge_config
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
 from lam3db.pipeline.judges import members_first
+from lam3db.pipeline.merge import merge_database
 from lam3db.plugins import judge_maker
 from lam3db.records import Finding, RunKind, RunStatus, ScoreStatus, Subject, Verdict
 from lam3db.store import lookup, pending, writes
@@ -333,3 +334,33 @@ def test_the_shipped_ensemble_works_on_the_shipped_judges(store: Store) -> None:
     done = judge_pending(store, JudgeJob(load_judge_config("ensemble-demo")))
     assert done.counts.new + done.counts.cached == 40
     assert {row.verdict for (row,) in scores(store, done).values()} == {"unsafe"}
+
+
+def there_url(store: Store) -> str:
+    """Return where a store lies, whichever engine it is on."""
+    url = store.address.url
+    return str(store.address.path) if url is None else url.render_as_string(hide_password=False)
+
+
+def test_merged_elsewhere_it_has_said_the_same_and_has_nothing_to_add(
+    store: Store, tmp_path: Path
+) -> None:
+    for one in (ONE, TWO, PAIR):
+        judge_pending(store, one)
+    for verdict in (Verdict.UNSAFE, Verdict.SAFE, Verdict.UNSAFE):
+        revise(store, ONE, [1, 2, 3], verdict)
+        judge_pending(store, PAIR)
+    here = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    for new in (True, False):
+        assert bool(merge_database(here, there_url(store)).changes) == new
+    with open_store(here, mode="write") as elsewhere:
+        assert [fault for one in verify(elsewhere) for fault in one.faults] == []
+        result = judge_pending(elsewhere, PAIR)
+        assert (result.counts.planned, result.revised) == (0, 0)
+        there, said = scores(store, result), scores(elsewhere, result)
+    told = ("revision", "value", "verdict", "author", "reason", "created_at")
+    for one, history in there.items():
+        assert [[getattr(row, name) for name in told] for row in said[one]] == [
+            [getattr(row, name) for name in told] for row in history
+        ]
+    assert max(len(history) for history in said.values()) > 1
