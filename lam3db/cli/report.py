@@ -154,7 +154,7 @@ def generations(
     db: Db = None,
 ) -> None:
     """Write answers with their prompts and labels, one row each, texts exact."""
-    from lam3db.report.export import export_format, new_file, write_rows
+    from lam3db.report.export import export_format, export_rows
     from lam3db.report.scope import resolve
     from lam3db.store.answers import stream_answers
     from lam3db.store.engine import open_store
@@ -164,11 +164,7 @@ def generations(
     with open_store(db, mode="read") as store, store.read() as conn:
         frame, words = resolve(conn, scope)
         columns, rows = stream_answers(conn, frame)
-        if file == "-":
-            count = write_rows(sys.stdout, columns, rows, chosen)
-        else:
-            with new_file(Path(file), force=force) as stream:
-                count = write_rows(stream, columns, rows, chosen)
+        count = export_rows(file, columns, rows, chosen, force=force)
     where_to = "standard output" if file == "-" else file
     typer.echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
 

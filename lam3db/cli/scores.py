@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,7 +39,7 @@ def export_scores(
     from lam3db.pipeline.scores import stored_identity
     from lam3db.records import JudgePolicy
     from lam3db.report.build import choose_judges
-    from lam3db.report.export import export_format, new_file, write_rows
+    from lam3db.report.export import export_format, export_rows
     from lam3db.store import scores
     from lam3db.store.engine import open_store
 
@@ -54,11 +53,7 @@ def export_scores(
         columns: Sequence[str] = scores.COLUMNS
         if chosen == "csv":
             columns, rows = _flat(scores.attribute_names(conn, row.id), rows)
-        if file == "-":
-            count = write_rows(sys.stdout, columns, rows, chosen)
-        else:
-            with new_file(Path(file), force=force) as stream:
-                count = write_rows(stream, columns, rows, chosen)
+        count = export_rows(file, columns, rows, chosen, force=force)
     where_to = "standard output" if file == "-" else file
     typer.echo(f"{count} scores of {row.name} [{row.digest[:8]}] to {where_to}", err=True)
 

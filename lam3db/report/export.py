@@ -15,7 +15,9 @@ import io
 import json
 import os
 import re
+import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from lam3db.errors import ConfigError, InputError
@@ -23,7 +25,6 @@ from lam3db.report.text import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 FORMATS = ("jsonl", "csv")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -60,6 +61,26 @@ def write_rows(
         line = json.dumps(row, ensure_ascii=False, allow_nan=False)
         stream.write(_SURROGATE.sub(_escape, line) + "\n")
     return count
+
+
+def export_rows(
+    file: str,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    output: str,
+    *,
+    force: bool,
+) -> int:
+    """Write rows to a new file, or to standard output for ``-``; return how many there were.
+
+    Raises:
+        InputError: as :func:`new_file`.
+
+    """
+    if file == "-":
+        return write_rows(sys.stdout, columns, rows, output)
+    with new_file(Path(file), force=force) as stream:
+        return write_rows(stream, columns, rows, output)
 
 
 @contextlib.contextmanager

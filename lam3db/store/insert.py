@@ -88,3 +88,13 @@ def lock_generations(conn: Connection, *, alone: bool) -> None:
         mode = "" if alone else "_shared"
         statement = text(f"SELECT pg_advisory_xact_lock{mode}(:k)")
         conn.execute(statement, {"k": _LOCKS["generations"]})
+
+
+def lock_findings(conn: Connection) -> None:
+    """Be alone in writing findings, scores and failures until the transaction ends.
+
+    The tables are locked in the order in which whoever judges writes them.
+    """
+    if conn.dialect.name == "postgresql":
+        tables = "finding, finding_attribute, score, failure"
+        conn.execute(text(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE"))

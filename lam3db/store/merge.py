@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from lam3db.store import tables as t
-from lam3db.store.insert import lock_generations, lock_versions
+from lam3db.store.insert import lock_findings, lock_generations, lock_versions
 from lam3db.store.merge_answers import merge_generations
 from lam3db.store.merge_findings import merge_findings
 from lam3db.store.merge_ids import IdMap
@@ -74,6 +74,7 @@ def merge(conn: Connection, source: Source, tick: Tick | None = None) -> MergeRe
     """
     lock_versions(conn)
     lock_generations(conn, alone=True)
+    lock_findings(conn)
     report = MergeReport(is_bundle=source.is_bundle)
     with IdMap() as ids:
         m = Merge(conn, source, ids, report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import merging
@@ -20,20 +22,6 @@ from lam3db.store.tables import metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def sides(tmp_path: Path) -> tuple[str, str]:
-    """The URLs of two databases that partly agree; images lie beside each."""
-    return merging.make(tmp_path / "a.db", "a"), merging.make(tmp_path / "b.db", "b")
-
-
-@pytest.fixture
-def target(store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """An empty database of either engine with a media root of its own."""
-    monkeypatch.setenv("LAM3DB_MEDIA", str(tmp_path / "target-media"))
-    open_store(store_url, mode="write").close()
-    return store_url
 
 
 def test_every_table_has_its_place() -> None:
@@ -209,68 +197,6 @@ def test_nothing_pending_is_hidden(sides: tuple[str, str], target: str) -> None:
     assert merging.faults(target) == []
 
 
-WITHHELD = {
-    "generation": "text = 'same' AND origin_id IS NULL",
-    "sample": "id = 1",
-    "behavior": "id = 1",
-    "finding": "explanation IS NOT NULL",
-    "media": "width = 8",
-}
-
-
-@pytest.mark.parametrize("table", WITHHELD)
-def test_what_is_withheld_on_either_side_is_withheld(
-    sides: tuple[str, str], target: str, table: str
-) -> None:
-    with open_store(sides[0], mode="write") as store, store.write() as conn:
-        merging.withhold(conn, table, WITHHELD[table])
-    counted = f"SELECT count(*) FROM {table} WHERE withheld_id IS NOT NULL"
-    with open_store(sides[0], mode="read") as store, store.read() as conn:
-        withheld = conn.execute(text(counted)).scalar_one()
-    for first, then in (sides, sides[::-1]):
-        merge_database(target, first)
-        merge_database(target, then)
-        with open_store(target, mode="read") as store, store.read() as conn:
-            copies = int(table == "generation")  # the answer linked to the twin goes with it
-            assert conn.execute(text(counted)).scalar_one() == withheld + copies
-            names = conn.execute(text("SELECT author FROM withholding")).scalars().all()
-            assert names == ["me"]
-        assert merging.faults(target) == []
-        assert merge_database(target, then).changes == 0
-
-
-def test_a_withholding_there_takes_effect_on_what_is_here(
-    sides: tuple[str, str], target: str
-) -> None:
-    merge_database(target, sides[0])
-    with open_store(sides[0], mode="write") as store, store.write() as conn:
-        merging.withhold(conn, "generation", "text = 'same'")
-        merging.withhold(conn, "sample", "id = 2")
-    report = merge_database(target, sides[0])
-    assert report.counts["withheld"] == 3
-    assert merging.facts(target) == merging.facts(sides[0])
-    assert merging.faults(target) == []
-
-
-def test_a_body_does_not_come_back_with_its_copy(sides: tuple[str, str], target: str) -> None:
-    """Here the original is withheld and has no copy yet; there both have their text."""
-    with open_store(sides[0], mode="write") as store, store.write() as conn:
-        for table in ("review_item", "review_part", "score", "failure"):
-            conn.execute(text(f"DELETE FROM {table} WHERE generation_id IS NOT NULL"))
-        conn.execute(text("DELETE FROM generation WHERE origin_id IS NOT NULL"))
-        conn.execute(text("DELETE FROM judge_progress"))
-        merging.withhold(conn, "generation", "text = 'same'")
-    for side in sides:
-        merge_database(target, side)
-    with open_store(target, mode="read") as store, store.read() as conn:
-        assert (
-            conn.execute(text("SELECT count(*) FROM generation WHERE text = 'same'")).scalar() == 0
-        )
-        copies = text("SELECT count(*) FROM generation WHERE origin_id IS NOT NULL")
-        assert conn.execute(copies).scalar() == 1
-    assert merging.faults(target) == []
-
-
 def test_an_answer_drawn_for_the_other_part_here_is_left_out(
     sides: tuple[str, str], target: str
 ) -> None:
@@ -307,6 +233,29 @@ def test_a_run_that_has_moved_on_moves_on(tmp_path: Path) -> None:
     report = merge_database(other, one)
     assert report.notes["run"] == [f"run {uid[:8]} is further there: finished"]
     assert merging.facts(other) == merging.facts(one) == merging.facts(ended)
+
+
+def test_a_judge_at_work_meanwhile_is_waited_for(sides: tuple[str, str], target: str) -> None:
+    """What it says of a subject just before the merge is another opinion, not overwritten."""
+    with open_store(target, mode="write") as store, ThreadPoolExecutor() as pool:
+        with store.write() as conn:
+            world = stored.build(conn)
+            judge = writes.put_judge(conn, stored.judge("tone"))
+        with store.write() as conn:
+            said = writes.FindingIn(stored.subject("same"), stored.unsafe(0.5), ())
+            writes.put_findings(conn, world.run, judge, [said])
+            merging_now = pool.submit(merge_database, target, sides[0])
+            time.sleep(1.5)
+            assert not merging_now.done()
+        report = merging_now.result(timeout=60)
+        assert report.counts["opinion"] == 1
+        with store.read() as conn:
+            asked = """SELECT f.replicate, f.value, count(a.attribute) FROM finding f
+                         JOIN finding_attribute a ON a.finding_id = f.id
+                        WHERE f.subject_digest = :subject GROUP BY f.id, f.replicate, f.value
+                        ORDER BY 1"""
+            rows = conn.execute(text(asked), {"subject": stored.subject("same")}).all()
+            assert [tuple(row) for row in rows if row[1] != 0.25] == [(0, 0.5, 2), (1, 0.75, 2)]
 
 
 def test_a_dry_run_tells_and_writes_nothing(
