@@ -13,7 +13,7 @@ import typer
 from lam3db.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
-READMES = ("README.md", "README.zh-CN.md")
+READMES = ("README.md", "README.zh-CN.md", "configs/judges/README.md")
 
 
 def commands(name: str) -> list[list[str]]:
