@@ -14,30 +14,35 @@ if TYPE_CHECKING:
     from lam3db.pipeline.generate import GenerateJob, GenerateResult
     from lam3db.store.engine import Store
 
+Models = Annotated[
+    list[str], typer.Option("--model", "-m", help="Name of a model config, or a YAML file.")
+]
+Dataset = Annotated[
+    str, typer.Option("--dataset", "-d", help="Name of a dataset; NAME@2 for version 2.")
+]
+Runtime = Annotated[
+    str, typer.Option("--runtime", help="Name of a runtime config, or a YAML file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one setting: --set temperature=0.7. Repeatable."),
+]
+Part = Annotated[str | None, typer.Option(help="I/N: the I-th of N parts, cut by input digest.")]
+BatchSize = Annotated[
+    str | None,
+    typer.Option(help="A number, or auto: halved when memory runs out.", show_default="auto"),
+]
+
 
 def generate(
-    model: Annotated[
-        list[str], typer.Option("--model", "-m", help="Name of a model config, or a YAML file.")
-    ],
-    dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Name of a dataset; NAME@2 for version 2.")
-    ],
-    runtime: Annotated[
-        str, typer.Option("--runtime", help="Name of a runtime config, or a YAML file.")
-    ] = "runtime",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one setting: --set temperature=0.7. Repeatable."),
-    ] = None,
+    model: Models,
+    dataset: Dataset,
+    runtime: Runtime = "runtime",
+    settings: Settings = None,
     replicates: Annotated[int, typer.Option(min=1, help="Answers per sample.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N samples.")] = None,
-    shard: Annotated[
-        str | None, typer.Option(help="I/N: the I-th of N parts, cut by input digest.")
-    ] = None,
-    batch_size: Annotated[
-        str | None,
-        typer.Option(help="A number, or auto: halved when memory runs out.", show_default="auto"),
-    ] = None,
+    shard: Part = None,
+    batch_size: BatchSize = None,
     where: Where = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what has failed for good.")
