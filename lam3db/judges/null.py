@@ -83,7 +83,8 @@ class NullJudge:
         size = max(1, self.batch)
         for start in range(0, len(subjects), size):
             batch = subjects[start : start + size]
-            time.sleep(self.delay_ms / 1000)
+            if self.delay_ms:
+                time.sleep(self.delay_ms / 1000)
             self.asked += len(batch)
             if self.raise_at and self.asked >= self.raise_at:
                 raise RuntimeError(f"the null judge was told to raise at {self.raise_at}")

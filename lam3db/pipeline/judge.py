@@ -285,14 +285,16 @@ def _link(
         groups[subject.digest].append(one)
     if part.anew:
         return groups, _NOTHING
-    pairs = [(digest, one) for digest, group in groups.items() for one in group]
     with work.store.write() as conn:
+        known = lookup.known_findings(conn, work.judge_id, list(groups))
+        if not known:
+            return groups, _NOTHING
+        pairs = [(digest, one) for digest in known for one in groups[digest]]
         if part.reason is None:
             linked = writes.link_findings(conn, work.run_id, work.judge_id, pairs)
         else:
             signed = (pairs, _AUTHOR, part.reason)
             linked = writes.revise_links(conn, work.run_id, work.judge_id, *signed)
-        known = lookup.known_findings(conn, work.judge_id, list(groups))
         change = work.count(conn, replace(_NOTHING, cached=linked)) if linked else _NOTHING
     return {digest: group for digest, group in groups.items() if digest not in known}, change
 

@@ -117,7 +117,8 @@ def load_judged(
 ) -> dict[int, JudgedText]:
     """Return what there is to judge, by generation id, without what is withheld.
 
-    What a bundle left out is no reason to leave a generation out unless the judge ``sees`` it.
+    What the judge does not see is not read; what a bundle left out is no reason to leave a
+    generation out, unless the judge sees it.
     """
     left_out = f"IN (SELECT id FROM withholding WHERE author = '{BUNDLE}')"
     unseen = "" if {Sees.PROMPT, Sees.IMAGE} & set(sees) else f" OR s.withheld_id {left_out}"
@@ -128,16 +129,18 @@ def load_judged(
                 WHERE g.withheld_id IS NULL AND (s.withheld_id IS NULL{unseen})
                   AND (b.withheld_id IS NULL{unmeant}) AND g.id"""
     rows = select_in(conn, asked, (), list(generation_ids), "bigint")
-    images = _images(conn, sorted({row.sample_id for row in rows}))
+    looks = Sees.IMAGE in sees
+    images = _images(conn, sorted({row.sample_id for row in rows})) if looks else {}
+    asks, aims = Sees.PROMPT in sees, Sees.BEHAVIOR in sees
     return {
-        row.id: JudgedText(
-            row.id,
-            unescape(row.text),
-            plain(row.prompt),
-            plain(row.behavior),
-            images.get(row.sample_id, ()),
+        one: JudgedText(
+            one,
+            unescape(words),
+            plain(prompt) if asks else None,
+            plain(behavior) if aims else None,
+            images.get(sample_id, ()),
         )
-        for row in rows
+        for one, words, prompt, behavior, sample_id in rows
     }
 
 
