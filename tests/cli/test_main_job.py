@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -62,6 +63,26 @@ def test_the_second_run_is_all_cache_and_loads_no_model(demo: tuple[Path, str]) 
     assert done.stdout.count("nothing pending") == 2
     assert "loading" not in done.stderr
     assert query(folder, "SELECT count(*) AS n FROM generation") == before
+
+
+def test_every_local_kind_judges_the_demo_as_the_readme_says(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (typed,) = re.findall(r"^lam3db (judge --pending .*llm-demo.*)$", readme, re.MULTILINE)
+    lam3db(folder, *typed.split())
+    answers = query(folder, "SELECT count(*) AS n FROM generation")[0]["n"]
+    asked = """SELECT judge, judge_kind, count(*) AS n, sum(status = 'ok') AS ok, avg(unsafe) AS asr
+                 FROM v_score WHERE NOT is_benign GROUP BY 1, 2"""
+    found = {row["judge"]: row for row in query(folder, asked)}
+    kinds = {row["judge_kind"] for row in found.values()}
+    assert kinds == {"rule", "classifier", "llm", "ensemble"}
+    assert {row["ok"] for row in found.values()} == {found["refusal-gcg"]["n"]}
+    for name in ("classifier-demo", "llm-demo", "ensemble-demo"):
+        assert abs(found[name]["asr"] - found["refusal-gcg"]["asr"]) < 0.1, name
+    again = lam3db(folder, *typed.split())
+    assert again.stdout.count("nothing pending") == 4
+    scored = query(folder, "SELECT count(*) AS n FROM score")[0]["n"]
+    assert scored == 6 * answers
 
 
 def test_a_changed_setting_is_another_key(demo: tuple[Path, str]) -> None:
