@@ -8,8 +8,9 @@ absent is not 0. A subject with several images is asked about once per image, th
 time beside it; of a category the highest score counts, and one flag is enough.
 
 What must hold: a reply of another model is a failure; so is one that lacks a category or
-holds something else than a number from 0 to 1; a category nobody knows is kept as an
-attribute and told, and counts in ``flagged`` only.
+holds something else than a number from 0 to 1, or one that flags a category and not the
+whole, which would read as safe; a category nobody knows is kept as an attribute and told, and
+counts in ``flagged`` only.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ def read_result(value: Mapping[str, Any]) -> Moderation:
     """Return the one result of a moderation reply.
 
     Raises:
-        FaultError: a category, a flag or what it applies to is missing or of another type.
+        FaultError: a category, a flag or what it applies to is missing or of another type, or
+            the flags contradict each other.
 
     """
     results = value.get("results")
@@ -186,6 +188,8 @@ def read_result(value: Mapping[str, Any]) -> Moderation:
     applied = _object(results[0], "category_applied_input_types")
     if not isinstance(flagged, bool):
         raise wrong_schema("flagged is neither true nor false")
+    if not flagged and any(flags.get(name) is True for name in CATEGORIES):
+        raise wrong_schema("categories are flagged and the whole is not")
     names = [*CATEGORIES, *sorted(scores.keys() - set(CATEGORIES))]
     if len(names) > _MOST_NAMES or any(len(name) > _LONGEST_NAME for name in names):
         raise wrong_schema("category_scores holds more than categories")

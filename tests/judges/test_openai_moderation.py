@@ -161,6 +161,10 @@ WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a score is true": lambda b: result(b)["category_scores"].update(hate=True),
     "a score is above 1": lambda b: result(b)["category_scores"].update(hate=1.5),
     "flagged is missing": lambda b: result(b).pop("flagged"),
+    "a category is flagged and the whole is not": lambda b: (
+        result(b).update(flagged=False),
+        result(b)["categories"].update(violence=True),
+    ),
     "flagged is text": lambda b: result(b).update(flagged="false"),
     "applied types are missing": lambda b: result(b).pop("category_applied_input_types"),
     "applied types are text": lambda b: result(b)["category_applied_input_types"].update(hate="x"),
