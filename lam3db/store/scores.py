@@ -3,8 +3,9 @@
 The list the lab keeps beside its runs: the text's digest, the number, the label, which judge
 with which weights. ``toxicity_score`` is the judge's value, whatever it measures; ``label`` is
 what the threshold in force makes of it, else the verdict, else nothing. What must hold: a row
-is the latest revision of the first opinion (replicate 0); nothing stands for what was not
-scored; the first row carries the judge's whole identity, from which its digest follows.
+is the latest revision of the first opinion (replicate 0), and what an ensemble made of words
+that its members no longer say is none; nothing stands for what was not scored; the first row
+carries the judge's whole identity, from which its digest follows.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ SELECT DISTINCT f.id, f.subject_digest, f.status, f.value, f.verdict, f.explanat
        f.raw_output, f.revision, f.created_at, g.text_digest
   FROM score x JOIN finding f ON f.id = x.finding_id JOIN generation g ON g.id = x.generation_id
  WHERE x.judge_id = :judge AND f.replicate = 0
+   AND NOT EXISTS (SELECT 1 FROM score newer
+                    WHERE newer.judge_id = x.judge_id AND newer.generation_id = x.generation_id
+                      AND newer.replicate = x.replicate AND newer.revision > x.revision)
    AND NOT EXISTS (SELECT 1 FROM finding later
                     WHERE later.judge_id = f.judge_id AND later.subject_digest = f.subject_digest
                       AND later.replicate = 0 AND later.revision > f.revision)

@@ -24,7 +24,8 @@ from lam3db.store import lookup, pending, writes
 from lam3db.store import members as rows
 from lam3db.store import tables as t
 from lam3db.store.engine import Store, open_store
-from lam3db.store.verify import verify
+from lam3db.store.scores import stream_scores
+from lam3db.store.verify import judge_identity, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,7 @@ def ensemble(*members: JudgeJob, name: str = "both", **settings: Any) -> JudgeJo
 
 ONE, TWO = judging("one"), judging("two")
 PAIR = ensemble(ONE, TWO)
+_TEXTS = select(t.generation.c.id, t.generation.c.text_digest)
 
 
 def scores(store: Store, result: JudgeResult) -> dict[int, list[Any]]:
@@ -182,6 +184,21 @@ def test_a_member_that_revises_makes_a_revision(store: Store) -> None:
             assert len(found[one]) == 1
     assert judge_pending(store, PAIR).counts.planned == 0
     assert not [fault for checked in verify(store) for fault in checked.faults]
+
+
+def test_a_list_of_its_scores_holds_what_it_says_now_and_no_more(store: Store) -> None:
+    for member in (ONE, TWO):
+        judge_pending(store, member)
+    before = scores(store, judge_pending(store, PAIR))
+    changed = [one for one, (score,) in before.items() if score.verdict == "safe"][:3]
+    revise(store, ONE, changed, Verdict.UNSAFE)
+    now = scores(store, judge_pending(store, PAIR))
+    with store.read() as conn:
+        (row,) = conn.execute(select(t.judge).where(t.judge.c.name == "both"))
+        listed = list(stream_scores(conn, row.id, judge_identity(conn, row), None))
+        texts = {one: bytes(said).hex() for one, said in conn.execute(_TEXTS)}
+    expected = {(texts[one], of_one[-1].status, of_one[-1].verdict) for one, of_one in now.items()}
+    assert {(one["text_digest"], one["status"], one["verdict"]) for one in listed} == expected
 
 
 def test_a_mind_changed_and_changed_back_links_the_old_finding(store: Store) -> None:
