@@ -202,10 +202,13 @@ def _new_file(path: Path, media: Path) -> Iterator[Path]:
         if any(images.iterdir()):
             images.rename(media)
         part.rename(path)
+    except OSError as error:
+        raise InputError(f"-o {path} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(images, ignore_errors=True)
         for end in ("", "-wal", "-shm", "-journal"):
-            part.with_name(part.name + end).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that is read-only holds no part of ours
+                part.with_name(part.name + end).unlink(missing_ok=True)
 
 
 def _left_out(needs: Needs) -> tuple[str, ...]:

@@ -88,7 +88,8 @@ def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
     """Open a file that takes its name only when the block ends well.
 
     Raises:
-        InputError: there is a file of this name (and not ``force``), or no such folder.
+        InputError: there is a file of this name (and not ``force``), no such folder, or no
+            permission or space to write there.
 
     """
     with new_binary(path, force=force) as stream:
@@ -111,8 +112,11 @@ def new_binary(path: Path, *, force: bool) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         _check(path, force=force)
         part.replace(path)
+    except OSError as error:
+        raise InputError(f"-o {path} cannot be written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that is read-only holds no part of ours
+            part.unlink(missing_ok=True)
 
 
 def _check(path: Path, *, force: bool) -> None:

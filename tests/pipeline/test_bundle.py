@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import merging
 import pytest
@@ -22,9 +22,6 @@ from lam3db.records import JudgeIdentity, JudgeKind, RunStatus, Sees
 from lam3db.store import pending, writes
 from lam3db.store.engine import open_store
 from lam3db.store.pending import ScoreScope
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EVERYTHING = "response, prompt, behavior, image"
 SECRET = ("prompt 0", "aim 0", "Sure", "category 0", '"at":')
@@ -192,6 +189,11 @@ def test_what_is_said_of_a_subject_already_is_not_carried(home: str, tmp_path: P
     result = bundle(home, tmp_path / "none.db", "narrow")
     assert (result.path, result.pending) == (None, (0,))
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_told(home: str) -> None:
+    with pytest.raises(InputError, match=r"-o /proc/none.db cannot be written: \S"):
+        bundle(home, Path("/proc/none.db"), "narrow")
 
 
 def test_several_judges_share_a_bundle(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,6 @@ from lam3db.store.engine import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ODD = '=1+1\x1b[2J \x00 \ud83d 你好, "quoted"\nsecond line'
 
@@ -167,6 +167,12 @@ def test_a_file_is_whole_or_not_there_and_is_not_replaced_unasked(tmp_path: Path
     with pytest.raises(InputError, match="is not there"), new_file(path / "x" / "y", force=False):
         pass
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_a_place_that_cannot_be_written_to_is_told() -> None:
+    told = r"-o /proc/out.csv cannot be written: \S"
+    with pytest.raises(InputError, match=told), new_file(Path("/proc/out.csv"), force=False):
+        pass
 
 
 def test_the_format_is_asked_for_or_told_by_the_name() -> None:
