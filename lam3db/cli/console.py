@@ -12,8 +12,9 @@ import io
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 
 from lam3db.report.text import safe_text
@@ -21,11 +22,15 @@ from lam3db.report.text import safe_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
 __all__ = ["err", "out", "print_json", "print_rows", "safe_text"]
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 _WIDE = 10_000
+_GAP = 3
+_FOLDED = 0.3  # of the terminal's width is the least that a folded column needs to be read
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -39,7 +44,8 @@ def print_json(value: Any) -> None:
 def print_rows(rows: Sequence[Sequence[Any]], columns: Sequence[str], output: str) -> None:
     """Print rows as ``table``, ``csv`` or ``json`` (a list of objects by column).
 
-    A table is as wide as the terminal, and as wide as it needs where there is none. None is
+    A table is as wide as it needs where there is no terminal. On a terminal one column may be
+    folded to fit; where more would have to be, each row is a block of lines instead. None is
     an empty cell, null in JSON. Numbers stand to the right in a table.
     """
     if output == "json":
@@ -59,24 +65,67 @@ def _print_csv(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
 
 
 def _print_table(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not out.is_terminal:
+        wide = Console(highlight=False, markup=False, width=_WIDE, file=io.StringIO())
+        wide.print(_table(rows, cells, columns, None))
+        lines = wide.file.getvalue().splitlines()  # type: ignore[attr-defined] # our StringIO
+        _write("".join(f"{line.rstrip()}\n" for line in lines if line.strip()))
+        return
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    widest = max(range(len(widths)), key=widths.__getitem__)
+    left = out.width - sum(widths) - _GAP * (len(widths) - 1) + widths[widest]
+    if left >= min(widths[widest], _FOLDED * out.width):
+        out.print(_table(rows, cells, columns, (widest, min(left, widths[widest]))))
+    else:
+        _print_blocks(cells, columns)
+    if not rows:
+        out.print("none")
+
+
+def _table(
+    rows: Sequence[Sequence[Any]],
+    cells: Sequence[Sequence[str]],
+    columns: Sequence[str],
+    folded: tuple[int, int] | None,
+) -> Table:
+    """Return the table; ``folded`` is the column that may take several lines, and its width."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
-        cells = [row[index] for row in rows if row[index] is not None]
-        is_number = bool(cells) and all(_is_number(cell) for cell in cells)
-        table.add_column(Text(name), justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(cell)) for cell in row))
-    if out.is_terminal:
-        out.print(table)
-        return
-    wide = Console(highlight=False, markup=False, width=_WIDE, file=io.StringIO())
-    wide.print(table)
-    lines = wide.file.getvalue().splitlines()  # type: ignore[attr-defined] # our StringIO
-    _write("".join(f"{line.rstrip()}\n" for line in lines if line.strip()))
+        values = [row[index] for row in rows if row[index] is not None]
+        is_number = bool(values) and all(_is_number(value) for value in values)
+        justify: Literal["left", "right"] = "right" if is_number else "left"
+        may_fold = folded is None or index == folded[0]
+        table.add_column(
+            Text(name),
+            justify=justify,
+            overflow="fold",
+            no_wrap=not may_fold,
+            width=folded[1] if folded is not None and may_fold else None,
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _print_blocks(cells: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
+    """Print each row as its first cell, with a line for each of the others that is not empty."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for row in cells:
+        out.print(Text(row[0], style="bold"))
+        grid = Table.grid(padding=(0, 2, 0, 2), collapse_padding=True)
+        grid.add_column(width=max(map(cell_len, columns[1:])) + 2)
+        grid.add_column(overflow="fold")
+        for name, cell in zip(columns[1:], row[1:], strict=True):
+            if cell:
+                grid.add_row(Text(f"  {name}", style="dim"), Text(cell))
+        out.print(grid)
 
 
 def _cell(value: Any) -> str:

@@ -74,7 +74,7 @@ def list_judges(
     db: Db = None,
 ) -> None:
     """List the judges that have scored, and the judge configs there are."""
-    from lam3db.cli.console import print_rows
+    from lam3db.cli.console import out, print_rows
     from lam3db.config import list_configs
     from lam3db.errors import DatabaseMissingError
     from lam3db.pipeline.judges import stored_judges
@@ -86,11 +86,13 @@ def list_judges(
     except DatabaseMissingError:
         rows = []
     used = {row["judge"] for row in rows}
-    rows += [
-        {"judge": name, "kind": "(config)"} for name in list_configs("judges") if name not in used
-    ]
+    others = [name for name in list_configs("judges") if name not in used]
+    if output != "table":
+        rows += [{"judge": name, "kind": "(config)"} for name in others]
     columns = ("judge", "kind", "version", "digest", "sees", "threshold", "scores", "failures")
     print_rows([[row.get(name) for name in columns] for row in rows], columns, output)
+    if output == "table" and others:
+        out.print(f"\nno scores here yet (lam3db judge catalog): {', '.join(others)}")
 
 
 @app.command("catalog")

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -64,3 +65,45 @@ def test_no_escape_of_theirs_reaches_a_terminal(output: str) -> None:
     assert b"owned" in printed
     assert b"\x1b]" not in printed
     assert b"\x1b[2J" not in printed
+
+
+def on_a_terminal(rows: list[tuple[object, ...]], columns: tuple[str, ...], width: int) -> str:
+    """What a terminal of this width is sent, without its colours."""
+    program = (
+        f"from lam3db.cli.console import print_rows\nprint_rows({rows!r}, {columns!r}, 'table')"
+    )
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(width), "TERM": "xterm", "NO_COLOR": "1"}
+    subprocess.run([sys.executable, "-c", program], stdout=theirs, env=env, check=True)
+    os.close(theirs)
+    printed = os.read(ours, 65536).decode()
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;]*m", "", printed).replace("\r\n", "\n")
+
+
+def test_a_table_folds_one_column_to_fit_a_terminal() -> None:
+    printed = on_a_terminal([("demo-llava", 5, "word " * 30)], ("model", "n", "text"), 60)
+    assert printed.count("word") == 30
+    assert "demo-llava" in printed.splitlines()[2]
+    assert max(map(len, printed.splitlines())) <= 60
+
+
+def test_where_two_columns_would_have_to_fold_each_row_is_a_block() -> None:
+    rows = [("rubric-safe-unsafe", "word " * 20, None, "an answer " * 10), ("b", "c", 3, "d")]
+    printed = on_a_terminal(rows, ("judge", "gives", "n", "weakness"), 60)
+    lines = printed.splitlines()
+    assert lines[0].strip() == "rubric-safe-unsafe"
+    assert lines[1].split()[:2] == ["gives", "word"]
+    assert [line.split() for line in lines[-4:]] == [
+        ["b"],
+        ["gives", "c"],
+        ["n", "3"],
+        ["weakness", "d"],
+    ]
+    first = lines[: [line.strip() for line in lines].index("b")]
+    assert not any(line.startswith("  n ") for line in first)  # an empty cell is left out
+    assert max(map(len, lines)) <= 60
+
+
+def test_no_rows_are_said_to_be_none() -> None:
+    assert on_a_terminal([], ("answer", "judge"), 60).splitlines()[-1] == "none"
