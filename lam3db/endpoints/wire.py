@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -43,6 +44,9 @@ class Raw:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+_CONNECTION = re.compile(r"^\w+\(host='([^']*)', port=(\d+)\): ")  # as urllib3 names one
 
 
 class _Cutter:
@@ -246,4 +250,7 @@ def _plain(error: BaseException) -> str:
             break
         one = inner
     text = str(one) or type(one).__name__
-    return text.partition(">: ")[2] or text
+    if isinstance(one, urllib3.exceptions.HTTPError) and len(one.args) > 1:
+        text = str(one.args[-1])  # the connection itself stands before it
+    text = text.partition(">: ")[2] or text
+    return _CONNECTION.sub(r"\1:\2: ", text)

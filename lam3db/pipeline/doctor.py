@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lam3db.config import list_configs, load_judge_config, load_model_config, load_runtime_config
+from lam3db.endpoints.keys import ENV_FILE, find_key
 from lam3db.errors import (
     ConfigError,
     DatabaseMissingError,
@@ -45,7 +46,8 @@ _DEMO = "demo"
 _LOCAL = "pip install 'lam3db[local]'"
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[^\]]*\])?\s*(?P<bounds>[^;]*)(?P<mark>.*)")
 _BOUND = re.compile(r"(?P<sign>>=|<=|==|<|>)\s*(?P<version>[\d.]+)")
-_KEYS = ("HF_TOKEN", "OPENAI_API_KEY", "PERSPECTIVE_API_KEY")
+_HUB = "HF_TOKEN"
+_KEYS = (_HUB, "OPENAI_API_KEY", "PERSPECTIVE_API_KEY")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _ASK_CUDA = (
     "import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available(), sep='|')"
@@ -301,11 +303,28 @@ def _keys() -> Check:
     others = [n for n in os.environ if is_secret_name(n) and n.upper().endswith("API_KEY")]
     names = sorted({*_KEYS, *others})
     spoilt = [name for name in names if name in os.environ and not _is_clean(os.environ[name])]
-    shown = ", ".join(f"{name} {'set' if os.environ.get(name) else 'not set'}" for name in names)
+    spoilt += [name for name in names if name not in spoilt and _in_file(name) == "spoilt"]
+    shown = ", ".join(f"{name} {_standing(name)}" for name in names)
     if spoilt:
         cure = f"set {spoilt[0]} again without blanks, quotes or line ends"
         return Check("keys", "warn", f"{shown}; not clean: {', '.join(spoilt)}", cure)
     return Check("keys", "ok", shown)
+
+
+def _standing(name: str) -> str:
+    if os.environ.get(name):
+        return "set"
+    return f"set in {ENV_FILE}" if _in_file(name) else "not set"
+
+
+def _in_file(name: str) -> str:
+    """Return ``clean`` or ``spoilt`` for an endpoint's key in ``.env``, else nothing."""
+    if name == _HUB or os.environ.get(name):  # the hub's library reads the environment alone
+        return ""
+    try:
+        return "clean" if find_key(name) else ""
+    except ConfigError:
+        return "spoilt"
 
 
 def _is_clean(value: str) -> bool:

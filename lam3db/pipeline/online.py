@@ -11,6 +11,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from lam3db import plugins
 from lam3db.config import list_configs, load_judge_config, load_model_config
@@ -18,7 +19,7 @@ from lam3db.endpoints.client import Client, Probe, list_models
 from lam3db.endpoints.faults import FaultError
 from lam3db.endpoints.keys import find_key
 from lam3db.endpoints.options import endpoint_of
-from lam3db.endpoints.proxy import proxy_for
+from lam3db.endpoints.proxy import is_loopback, proxy_for
 from lam3db.errors import ConfigError, Lam3Error, did_you_mean
 from lam3db.pipeline.doctor import Check, State
 from lam3db.redaction import redact
@@ -34,12 +35,14 @@ LONGEST_S = 15.0
 _AT_ONCE = 8
 _SOON_DAYS = 60
 _NAMED = 5
+_UNLISTED = "some servers list none: just try"
 _CURES = {
     "KeyRefusedError": "set the key's variable again, or ask whether the key may use this service",
     "UnreachableError": (
         "where another machine can reach it: ssh -N -D 1080 USER@HOST here, or "
         "ssh -N -R 1080 USER@THIS over there; then proxy: socks5h://127.0.0.1:1080"
     ),
+    "TimedOutError": "see whether url and proxy are right; a proxy that is mute looks like this",
     "ProxyError": "put right the proxy in the endpoint block or in HTTPS_PROXY",
     "CertificateError": "set REQUESTS_CA_BUNDLE to the file with the proxy's certificate",
     "QuotaExhaustedError": "pay for more, or wait until the quota is whole again",
@@ -105,9 +108,11 @@ def _look(one: _Endpoint, today: date) -> Check:
         reply = client.once(probe.call)
     except FaultError as fault:
         cure = _CURES.get(fault.kind, "see whether url, proxy and model are right")
+        if fault.kind == "UnreachableError" and is_loopback(urlsplit(one.options.url).hostname):
+            cure = "start the server or the tunnel that is to listen there, or put right the url"
         if fault.kind == "NoSuchModelError" and probe.model is not None:
             lines.append(f"answers, but lists no models ({fault})")
-            return Check(one.title, "warn", "\n".join(lines), "some servers list none: just try")
+            return Check(one.title, "warn", "\n".join(lines), _UNLISTED)
         return Check(one.title, "fail", "\n".join([*lines, str(fault)]), cure)
     except Lam3Error as error:
         cure = "put right what is said here"
@@ -146,6 +151,9 @@ def _listed(one: _Endpoint, probe: Probe, reply: Reply, lines: list[str], today:
     data = reply.value.get("data") if isinstance(reply.value, dict) else None
     entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
     known = {str(entry.get("id")): entry for entry in entries}
+    if not known:
+        lines.append(f"answers, but lists no models, {probe.model} neither")
+        return Check(one.title, "warn", "\n".join(lines), _UNLISTED)
     if probe.model not in known:
         near = did_you_mean(probe.model, list(known)[:_NAMED])[:200]
         lines.append(f"{probe.model} is not among the {len(known)} models it lists{near}")

@@ -244,6 +244,20 @@ def test_keys_are_named_but_never_shown(monkeypatch: pytest.MonkeyPatch) -> None
     assert SECRET not in repr(checks)
 
 
+def test_a_key_in_the_file_counts_as_the_judges_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN", "OPENAI_API_KEY", "PERSPECTIVE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    write(".env", f"export OPENAI_API_KEY='{SECRET}'\nHF_TOKEN={SECRET}\n")
+    check = find("keys", examine(judges=["refusal-gcg"]))
+    assert check.state == "ok"
+    assert "OPENAI_API_KEY set in .env, PERSPECTIVE_API_KEY not set" in check.detail
+    assert "HF_TOKEN not set" in check.detail  # its library does not look there
+    write(".env", f'OPENAI_API_KEY="two words {SECRET}"\n')
+    check = find("keys", examine(judges=["refusal-gcg"]))
+    assert (check.state, "OPENAI_API_KEY" in check.cure) == ("warn", True)
+    assert SECRET not in repr(check)
+
+
 def test_proxies_are_shown_without_their_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}@proxy.lab:3128")
     monkeypatch.setenv("no_proxy", "localhost")

@@ -86,7 +86,15 @@ def test_what_fails_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "did you mean 'omni-moderation-2024-09-27'" in check.detail
     check = look()
     assert (check.state, "cannot be reached" in check.detail) == ("fail", True)
-    assert "ssh -N -D 1080" in check.cure
+    assert "Watched" not in check.detail  # ours, and nothing to people
+    assert "127.0.0.1:" in check.detail
+    assert check.cure.startswith("start the server")
+    with FaultyServer(listing()) as server:
+        judge(server.url)
+        check = look()
+        assert (check.state, "lists no models" in check.detail) == ("warn", True)
+    judge("https://judge.invalid/v1")
+    assert "ssh -N -D 1080" in look().cure
     with FaultyServer(lambda _: error(401, f"Incorrect API key provided: {KEY}")) as server:
         judge(server.url)
         check = look()
