@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from lam3db.pipeline.doctor import Check
 
+_MARGIN = 8
+_ROOM = 20
 _MARKS = {"ok": ("✓", "ok", "green"), "warn": ("!", "!", "yellow"), "fail": ("✗", "FAULT", "red")}
 
 
@@ -73,17 +76,30 @@ def show(checks: Sequence[Check]) -> None:
 
     unicode = out.encoding.lower().startswith("utf")
     width = max((len(check.name) for check in checks), default=0)
+    room = out.width - width - _MARGIN if out.is_terminal else 0
+    cures = [f"cure: {safe_text(check.cure)}" for check in checks if check.cure]
+    fits = not room or all(len(cure) <= room for cure in cures)  # a command is copied whole
     for check in checks:
         sign, word, colour = _MARKS[check.state]
         mark = sign if unicode else word
         margin = " " * (len(mark) + width + 3)
-        first, *more = safe_text(check.detail).splitlines() or [""]
+        first, *more = _folded(safe_text(check.detail), room) or [""]
         out.print(Text(mark, style=f"bold {colour}"), f"{check.name:<{width}}  {first}")
         for line in more:
             out.print(f"{margin}{line}")
-        if check.cure:
-            out.print(Text(f"{margin}cure: {safe_text(check.cure)}", style=colour))
+        if check.cure and check.cure not in check.detail:
+            lead = margin if fits else "  "
+            out.print(Text(f"{lead}cure: {safe_text(check.cure)}", style=colour))
     faults = sum(check.state == "fail" for check in checks)
     warnings = sum(check.state == "warn" for check in checks)
     verdict = f"{faults} fault{'s' * (faults != 1)}" if faults else "no faults"
     out.print(f"\n{verdict}, {warnings} warning{'s' * (warnings != 1)}")
+
+
+def _folded(text: str, room: int) -> list[str]:
+    """Return the lines of a text, folded between words where a terminal leaves so much room."""
+    lines = text.splitlines()
+    if room < _ROOM:
+        return lines
+    fold = textwrap.TextWrapper(room, break_on_hyphens=False, break_long_words=False)
+    return [part for line in lines for part in fold.wrap(line)]

@@ -390,7 +390,7 @@ def _fault(title: str, error: Lam3Error, wanted: Wanted) -> Check:
         return Check(title, "fail" if wanted.named else "warn", text, _LOCAL)
     grave = wanted.named or _DEMO in wanted.name.split("-")
     if not grave and not isinstance(error, ConfigError):
-        cure = f"lam3db doctor --{title} tells what is missing and how to fetch it"
+        cure = f"lam3db doctor --{title} tells what is missing"
         return Check(title, "warn", "not ready on this machine", cure)
     lines = [line.strip() for line in text.split("\n")]
     cure = "put right what is listed here, or leave it out"

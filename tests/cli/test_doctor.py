@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -206,8 +209,6 @@ def test_a_classifier_that_is_not_here_is_told_with_how_to_fetch_it() -> None:
 
 
 def test_looking_at_models_and_judges_imports_no_model_stack() -> None:
-    import subprocess
-
     words = (
         "import sys; from lam3db.pipeline.doctor import examine;"
         "examine(models=['demo-llava'], judges=['refusal-gcg']);"
@@ -215,6 +216,26 @@ def test_looking_at_models_and_judges_imports_no_model_stack() -> None:
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+def test_a_terminal_folds_details_between_words_and_leaves_cures_whole() -> None:
+    program = (
+        "from lam3db.cli.doctor import show; from lam3db.pipeline.doctor import Check;"
+        "show([Check('judge x', 'warn', 'a detail of many words ' * 5, 'ssh ' + 'x' * 70)])"
+    )
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "COLUMNS": "60", "TERM": "xterm", "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    subprocess.run([sys.executable, "-c", program], stdout=theirs, env=env, check=True)
+    os.close(theirs)
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", os.read(ours, 65536).decode())
+    os.close(ours)
+    lines = printed.replace("\r\n", "\n").splitlines()
+    cure = next(line for line in lines if "cure:" in line)
+    assert cure == f"  cure: ssh {'x' * 70}"
+    details = lines[: lines.index(cure)]
+    assert len(details) > 1
+    assert all(line.index("detail") < line.rindex("words") <= 55 for line in details)
+    assert len({len(line) - len(line.lstrip()) for line in details[1:]}) == 1
 
 
 # --- the machine
