@@ -197,6 +197,8 @@ def find_config(kind: Kind, name_or_path: str | Path) -> Path:
     for place in places:
         if place.exists():
             return place
+    if name.endswith((".yaml", ".yml")):
+        raise NotFoundError(f"there is no file {name}")
     looked = ", ".join(dict.fromkeys(_shown(place.parent) for place in places))
     near = did_you_mean(Path(name).stem, list_configs(kind))
     what = "runtime" if kind == "runtime" else kind.removesuffix("s")

@@ -154,7 +154,15 @@ def _named(group: str, table: dict[str, str], name: str) -> Any:
     outside = {point.name: point.value for point in entry_points(group=group)}
     known = outside | table
     if name not in known:
-        message = f"{group}: nothing is called {name!r}{did_you_mean(name, sorted(known))}"
-        raise ConfigError(message)
+        what = group.rpartition(".")[2].removesuffix("s")
+        raise ConfigError(f"kind: no {what} is of kind {name!r}{did_you_mean(name, sorted(known))}")
     module, _, attribute = known[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if name in table:
+            raise
+        raise ConfigError(
+            f"kind {name!r} comes from the package that names {known[name]} under {group}, and"
+            f" that cannot be imported: {error}; install it again, or remove it"
+        ) from error

@@ -147,6 +147,11 @@ def test_what_is_neither_a_name_nor_a_yaml_file(name: str) -> None:
         load_model_config(name)
 
 
+def test_a_path_that_is_not_there_is_no_name_that_nobody_knows() -> None:
+    with pytest.raises(NotFoundError, match=r"^there is no file configs/judges/nope\.yaml$"):
+        load_judge_config("configs/judges/nope.yaml")
+
+
 # --- faults of a file
 
 
