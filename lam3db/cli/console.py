@@ -7,6 +7,7 @@ but for lone surrogates, which no output encoding has: they appear as their esca
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -20,11 +21,11 @@ from rich.console import Console
 from lam3db.report.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.table import Table
 
-__all__ = ["err", "out", "print_json", "print_rows", "safe_text"]
+__all__ = ["err", "out", "print_json", "print_rows", "safe_text", "steps"]
 
 out = Console(highlight=False, markup=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -33,6 +34,16 @@ _GAP = 3
 _FOLDED = 0.3  # of the terminal's width is the least that a folded column needs to be read
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@contextlib.contextmanager
+def steps(doing: str) -> Iterator[Callable[[str], None]]:
+    """Yield what tells of each step on stderr: in one line that changes, on a terminal."""
+    if not err.is_terminal:
+        yield lambda what: err.print(f"{doing}: {what}")
+        return
+    with err.status(doing) as line:
+        yield lambda what: line.update(f"{doing}: {what}")
 
 
 def print_json(value: Any) -> None:

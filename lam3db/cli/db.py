@@ -90,12 +90,13 @@ def backup(
 @app.command()
 def verify(db: Db = None) -> None:
     """Derive again every digest, copy and watermark; exit with 1 if anything does not match."""
-    from lam3db.cli.console import err, out, print_rows
+    from lam3db.cli.console import out, print_rows, steps
     from lam3db.store import verify as verifying
     from lam3db.store.engine import open_store
 
     with open_store(db, mode="read") as store:
-        found = verifying.verify(store, tick=lambda what: err.print(f"verifying: {what}"))
+        with steps("verifying") as tick:
+            found = verifying.verify(store, tick=tick)
         columns = ("what", "checked", "withheld", "faults")
         rows = [(one.what, one.count, one.withheld, len(one.faults)) for one in found]
         print_rows(rows, columns, "table")

@@ -22,7 +22,7 @@ _TITLES = {
     "review": "reviews were put in order",
     "withheld": "bodies are withheld there, and now here",
     "run": "runs have moved on there",
-    "judge": "judges are new here",
+    "judge": "judges that are new here",
 }
 
 
@@ -50,16 +50,11 @@ def merge(
     changes nothing. The file is read as untrusted: if anything in it cannot be right, all
     that is wrong is told and nothing is merged.
     """
-    from lam3db.cli.console import err, print_json
+    from lam3db.cli.console import print_json, steps
     from lam3db.pipeline.merge import merge_database
 
-    report = merge_database(
-        db,
-        source,
-        media=media,
-        dry_run=dry_run,
-        tick=lambda what: err.print(f"merging: {what}", style="dim"),
-    )
+    with steps("merging") as tick:
+        report = merge_database(db, source, media=media, dry_run=dry_run, tick=tick)
     if output == "json":
         print_json({"dry_run": dry_run, **report.to_json()})
     else:

@@ -96,6 +96,7 @@ def put_images(store: Store, source: Source, *, keep: bool = True) -> int:
         return 0
     there, here = MediaRoot(source.media_root), MediaRoot(store.media_root)
     faults: list[str] = []
+    lost: list[str] = []
     count = 0
     for page in source.pages(t.media, select(t.media).where(t.media.c.withheld_id.is_(None))):
         with store.read() as conn:
@@ -103,23 +104,40 @@ def put_images(store: Store, source: Source, *, keep: bool = True) -> int:
         for row in page:
             if bytes(row.sha256) in known:
                 continue
+            name = bytes(row.sha256).hex()
             try:
-                data, seen = _looked_at(there, row)
+                place = Path(there.path(name))
+            except MediaError:
+                lost.append(name[:12])
+                continue
+            try:
+                data, seen = _looked_at(there, place, row)
             except MediaError as error:
-                faults.append(f"image {bytes(row.sha256).hex()[:12]}: {error}")
+                faults.append(f"image {name[:12]}: {error}")
                 continue
             count += 1
-            if keep and not faults:
+            if keep and not faults and not lost:
                 here.put(data, seen)
+    if lost:
+        faults.insert(0, _lost(lost, there))
     if faults:
         source.refuse(faults)
     return count
 
 
-def _looked_at(root: MediaRoot, row: Any) -> tuple[bytes, Media]:
+def _lost(names: list[str], root: MediaRoot) -> str:
+    """Return one sentence on the images that are not there, however many."""
+    which = f"image {names[0]} is" if len(names) == 1 else f"{len(names)} images are"
+    first = "" if len(names) == 1 else f" ({names[0]} is the first)"
+    return (
+        f"{which} not in the media root {root.root}{first}: bring that folder along, or name"
+        " where it lies with --media"
+    )
+
+
+def _looked_at(root: MediaRoot, place: Path, row: Any) -> tuple[bytes, Media]:
     """Return an image of the source; raise MediaError if it is not what its row says."""
     name = bytes(row.sha256).hex()
-    place = Path(root.path(name))
     data = read_file(place) if place.exists() else root.read(name)
     seen = inspect_image(data)
     if seen != Media(name, row.mime_type, row.byte_count, row.width, row.height):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import CheckConstraint, Double, LargeBinary, Text, select, text
 from sqlalchemy.exc import DBAPIError
 
-from lam3db.errors import DatabaseForeignError, InputError
+from lam3db.errors import DatabaseForeignError, DatabaseMissingError, InputError
 from lam3db.hashing import escape, unescape
 from lam3db.redaction import redact
 from lam3db.store import postgresql, snapshot, sqlite
@@ -121,6 +121,8 @@ def open_source(url: str, media: str | None = None) -> Iterator[Source]:
     with _readable(address.shown), told(address.shown):
         if address.dialect == "sqlite" and address.path.is_file():
             _refuse_live_schema(address)
+        elif address.dialect == "sqlite" and not address.path.exists():
+            raise DatabaseMissingError(f"there is no database {address.path} to merge from")
         with open_store(url, mode="read") as store:
             root = media or _beside(address) or store.media_root
         is_file = address.dialect == "sqlite"

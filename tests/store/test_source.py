@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -218,6 +219,21 @@ def test_images_are_opened_before_they_are_believed(
     refused(target, hostile, InputError, says)
 
 
+def test_images_that_stayed_behind_are_told_in_one_line(hostile: Path, target: str) -> None:
+    shutil.rmtree(hostile.with_name(f"{hostile.stem}_media"))
+    spoil(
+        hostile,
+        "INSERT INTO media (sha256, mime_type, byte_count, width, height, created_at)"
+        f" VALUES (x'{'ab' * 32}', 'image/png', 9, 8, 6, 1)",
+    )
+    with pytest.raises(InputError) as told:
+        merge_database(target, str(hostile))
+    head, *faults = str(told.value).splitlines()
+    assert "nothing was merged" in head
+    assert len(faults) == 1
+    assert re.search(r"2 images are not in the media root .*evil_media .* --media", faults[0])
+
+
 def test_what_is_no_image_is_not_put(hostile: Path, target: str, tmp_path: Path) -> None:
     page = b"<html><script>alert(1)</script></html>"
     name = hashlib.sha256(page).hexdigest()
@@ -262,7 +278,7 @@ def test_what_is_no_database_of_ours_is_said_to_be_none(target: str, tmp_path: P
     refused(target, page, DatabaseForeignError, "is no SQLite database")
     (tmp_path / "empty.db").touch()
     refused(target, tmp_path / "empty.db", DatabaseMissingError, "is an empty file")
-    refused(target, tmp_path / "gone.db", DatabaseMissingError, "there is no database")
+    refused(target, tmp_path / "gone.db", DatabaseMissingError, "gone.db to merge from")
     refused(target, tmp_path, StoreError, "is a folder")
     assert not (tmp_path / "gone.db").exists()
 
