@@ -33,7 +33,8 @@ class Play:
     """What to do with a request: a status and a body, and how to go wrong with them.
 
     ``wait_s`` before anything is said; ``drop`` closes without a word; ``cut`` sends so many
-    bytes of the body it has announced, then closes; ``endless`` goes on sending for ever.
+    bytes of the body it has announced, then closes; ``endless`` goes on sending for ever;
+    ``drip`` sends these bytes in place of a reply, then byte by byte what a body is made of.
     """
 
     status: int = 200
@@ -43,6 +44,7 @@ class Play:
     drop: bool = False
     cut: int | None = None
     endless: bool = False
+    drip: bytes | None = None
 
     @property
     def payload(self) -> bytes:
@@ -126,6 +128,13 @@ class _Quiet(ThreadingHTTPServer):
         """Clients that hang up are what the tests are about."""
 
 
+def _drip(stream: Any, start: bytes, more: bytes, stopping: threading.Event) -> None:
+    """Write a beginning, then a little at a time, for ever."""
+    stream.write(start)
+    while not stopping.wait(0.05):
+        stream.write(more)
+
+
 def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -146,6 +155,10 @@ def _handler(server: FaultyServer) -> type[BaseHTTPRequestHandler]:
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             payload = play.payload
+            if play.drip is not None:
+                self.close_connection = True
+                _drip(self.wfile, play.drip, payload, server.stopping)
+                return
             self.send_response(play.status)
             self.send_header("Content-Type", "application/json")
             for name, value in play.headers.items():

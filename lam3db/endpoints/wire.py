@@ -28,12 +28,15 @@ from requests.adapters import HTTPAdapter
 from lam3db.endpoints.faults import FaultError, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lam3db.endpoints.proxy import Proxy
 
-MAX_REPLY = 16 << 20
+MAX_REPLY = 4 << 20
+"""Bytes: a hundred times the longest answer; their JSON takes up to 25 times as much memory."""
 CONNECT_S = 15.0
+GRACE_S = 1.0
+"""How much later than its time a reply is cut: a silent endpoint is found out before."""
 _CHUNK = 1 << 16
 
 
@@ -66,11 +69,25 @@ class _Cutter:
                 _shut(one)
 
     def cut(self) -> None:
+        """Wake whoever reads from or writes to one of the sockets, now and from now on."""
+        self._cut = True
+        self.drop()
+
+    def drop(self) -> None:
         """Wake whoever reads from or writes to one of the sockets."""
         with self._lock:
-            self._cut = True
             for one in self._sockets:
                 _shut(one)
+
+
+class _Session(requests.Session):
+    """A session that does not even look where a redirection leads.
+
+    Requests would read a redirection's whole body, unpacked and of any size, to know it.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return nowhere."""
 
 
 def _shut(one: socket.socket) -> None:
@@ -132,7 +149,7 @@ class Wire:
         self.aborted = False
         self._timeout_s = timeout_s
         self._cutter = _Cutter()
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         self._session.verify = (
             os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
@@ -151,9 +168,27 @@ class Wire:
             FaultError: no connection, no reply in time, a broken or an oversized reply.
 
         """
-        started = time.monotonic()
+        late = threading.Event()
         try:
-            with self._session.request(
+            raw = self._exchanged(method, url, headers, data, late)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise (self._too_late() if late.is_set() else _fault(error)) from error
+        if late.is_set():  # a connection that is cut looks like one that has ended
+            raise self._too_late()
+        return raw
+
+    def _exchanged(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        late: threading.Event,
+    ) -> Raw:
+        started = time.monotonic()
+        with (
+            self._cut_when_late(late),
+            self._session.request(
                 method,
                 url,
                 headers=dict(headers),
@@ -161,11 +196,34 @@ class Wire:
                 timeout=(min(CONNECT_S, self._timeout_s), self._timeout_s),
                 allow_redirects=False,
                 stream=True,
-            ) as response:
-                body = self._read(response, started + self._timeout_s)
-                return Raw(response.status_code, response.headers, body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise _fault(error) from error
+            ) as response,
+        ):
+            body = self._read(response, started + self._timeout_s)
+            return Raw(response.status_code, response.headers, body)
+
+    @contextlib.contextmanager
+    def _cut_when_late(self, late: threading.Event) -> Iterator[None]:
+        """Cut the connection where a reply comes so slowly that no single read is too slow.
+
+        A read waits for its whole chunk, a head for its last line: either may go on for ever.
+        """
+
+        def drop() -> None:
+            late.set()
+            self._cutter.drop()
+
+        timer = threading.Timer(self._timeout_s + GRACE_S, drop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _too_late(self) -> FaultError:
+        text = f"the reply did not end within {self._timeout_s:g} s"
+        return _billed(FaultError(Way.AGAIN, "TimedOutError", text))
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         packing = response.headers.get("Content-Encoding", "identity")
@@ -179,8 +237,7 @@ class Wire:
                 text = f"a reply of more than {MAX_REPLY >> 20} MiB"
                 raise FaultError(Way.LATER, "TooLargeError", text)
             if time.monotonic() > deadline:
-                text = f"the reply did not end within {self._timeout_s:g} s"
-                raise _billed(FaultError(Way.AGAIN, "TimedOutError", text))
+                raise self._too_late()
         return bytes(body)
 
     def abort(self) -> None:
@@ -210,6 +267,8 @@ def _fault(error: Exception) -> FaultError:
         found = Way.END if refused else Way.AGAIN, "ProxyError", f"the proxy: {text}"
     elif isinstance(error, requests.ConnectTimeout) or _never_connected(error):
         found = Way.AGAIN, "UnreachableError", f"cannot be reached: {text}"
+    elif isinstance(error, requests.exceptions.InvalidHeader):
+        found = Way.AGAIN, "WrongSchemaError", f"a broken reply: {text}"
     elif isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
         found = Way.END, "WrongAddressError", text  # InvalidURL, InvalidSchema ...
     else:

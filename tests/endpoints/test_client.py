@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import threading
 import time
@@ -99,6 +100,7 @@ PASSING = {
     "another schema": Play(body={"m": 3}),
     "a list": Play(body=[3]),
     "nested without end": Play(body="[" * 200_000),
+    "two lengths": Play(body={"n": 3}, headers={"Content-Length": "2"}),
     "slow": Play(body={"n": 3}, wait_s=3.0),
     "slow to end": Play(body=b" " * 1000, endless=True),
 }
@@ -112,6 +114,50 @@ def test_a_passing_fault_is_tried_again(name: str, monkeypatch: pytest.MonkeyPat
     with FaultyServer(first(PASSING[name])) as server:
         assert ask(client(server, timeout_s=1.0), calls(8)) == {n: n for n in range(8)}
         assert server.counts(lambda one: one.body["n"])[3] == 2
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "a head": Play(drip=HEAD + b"X: ", body=b"x"),
+    "heads before the head": Play(drip=b"", body=b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body": Play(drip=HEAD + b"Content-Length: 9999\r\n\r\n", body=b" "),
+    "a body until the end": Play(drip=HEAD + b'\r\n{"n": 3}', body=b" "),
+    "a chunk": Play(drip=HEAD + b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", body=b" "),
+    "a trailer": Play(
+        drip=HEAD + b'Transfer-Encoding: chunked\r\n\r\n8\r\n{"n": 3}\r\n0\r\n', body=b"X: 1\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+def test_a_reply_that_drips_is_cut_off_in_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "GRACE_S", 0.1)
+    with FaultyServer(first(DRIPS[name], times=1000)) as server:
+        started = time.monotonic()
+        found = ask(client(server, attempts=2, timeout_s=0.5), calls(8))
+        assert time.monotonic() - started < 5
+        failed = found.pop(3)
+        assert isinstance(failed, Failed)
+        assert (failed.error_class, failed.retryable) == ("TimedOutError", True)
+        assert found == {n: n for n in range(8) if n != 3}
+
+
+def test_a_redirection_is_not_read_beyond_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where it leads, and not its body, which may have no end or unpack to one."""
+    monkeypatch.setattr(wire, "MAX_REPLY", 1 << 20)
+    packed = {"Location": "http://127.0.0.1:1/", "Content-Encoding": "gzip"}
+    plays = {
+        "TooLargeError": Play(302, b"x" * 65536, {"Location": "/elsewhere"}, endless=True),
+        "WrongSchemaError": Play(302, gzip.compress(bytes(1 << 24)), packed),
+        "RedirectedError": Play(302, b"", {"Location": "http://[\xff"}),
+    }
+    for kind, play in plays.items():
+        with FaultyServer(first(play)) as server:
+            found = ask(client(server), calls(8))
+        failed = found.pop(3)
+        assert isinstance(failed, Failed)
+        assert failed.error_class == kind
+        assert found == {n: n for n in range(8) if n != 3}
 
 
 class _Quickly:
