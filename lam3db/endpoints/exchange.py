@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from requests.structures import CaseInsensitiveDict
+
 from lam3db import __version__
 from lam3db.endpoints.budget import Size, Usage, usage_of
 from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify
@@ -102,23 +104,38 @@ class Exchange:
             body = self._without_key(raw.body)
             if raw.status // 100 != 2:  # noqa: PLR2004 - success
                 text = body[:4096].decode("utf-8", "replace")
+                told = self._clean(_json_or_none(body))
                 raise self.scheme.classify(
-                    ErrorReply(raw.status, raw.headers, _json_or_none(body), text)
+                    ErrorReply(raw.status, self._heads(raw.headers), told, text)
                 )
         except FaultError as fault:
             fault.args = (self._masked(str(fault)),)
             raise
-        value = _json(body)
+        value = self._clean(_json(body))
         return Reply(value, 1000 * (time.monotonic() - started), usage_of(value))
 
     def _masked(self, text: str) -> str:
         return text if self.key is None else self.key.mask(text)
 
+    def _clean(self, value: Any) -> Any:
+        try:
+            return value if self.key is None else self.key.mask_json(value)
+        except RecursionError as error:
+            raise FaultError(Way.AGAIN, "NotJsonError", "a reply nested too deep") from error
+
+    def _heads(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return a reply's headers without the key, before they are cut to be shown."""
+        clean = CaseInsensitiveDict[str]()
+        clean.update({name: self._masked(value) for name, value in headers.items()})
+        return clean
+
     def _without_key(self, body: bytes) -> bytes:
         """Return a reply without the key, should the endpoint have repeated it."""
-        if self.key is None or self.key.value.encode() not in body:
+        if self.key is None:
             return body
-        return self.key.mask(body.decode("utf-8", "replace")).encode()
+        text = body.decode("utf-8", "surrogateescape")
+        masked = self.key.mask(text)
+        return body if masked == text else masked.encode("utf-8", "surrogateescape")
 
 
 def _json_or_none(body: bytes) -> Any:

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from lam3db.errors import ConfigError
 from lam3db.redaction import MASK
@@ -31,8 +34,28 @@ class Key:
     place: str
 
     def mask(self, text: str) -> str:
-        """Return ``text`` without the key."""
-        return text.replace(self.value, MASK) if len(self.value) >= _SHORT else text
+        """Return ``text`` without the key, as it is or as a URL or Base64 writes it."""
+        if len(self.value) >= _SHORT:
+            for form in self._forms():
+                text = text.replace(form, MASK)
+        return text
+
+    def mask_json(self, value: Any) -> Any:
+        """Return a JSON value without the key in its texts and names.
+
+        JSON spells one text in many ways, so this looks at what it says, not at its bytes.
+        """
+        if isinstance(value, str):
+            return self.mask(value)
+        if isinstance(value, list):
+            return [self.mask_json(one) for one in value]
+        if isinstance(value, dict):
+            return {self.mask(name): self.mask_json(one) for name, one in value.items()}
+        return value
+
+    def _forms(self) -> tuple[str, ...]:
+        packed = b64encode(self.value.encode()).decode().rstrip("=")
+        return self.value, quote(self.value, safe=""), packed
 
 
 def find_key(variable: str) -> Key | None:

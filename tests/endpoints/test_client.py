@@ -6,7 +6,9 @@ import gzip
 import logging
 import threading
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from faulty_server import Asked, FaultyServer, Play, error, within
@@ -100,6 +102,7 @@ PASSING = {
     "another schema": Play(body={"m": 3}),
     "a list": Play(body=[3]),
     "nested without end": Play(body="[" * 200_000),
+    "nested nearly too deep": Play(body="[" * 900 + "]" * 900),
     "two lengths": Play(body={"n": 3}, headers={"Content-Length": "2"}),
     "slow": Play(body={"n": 3}, wait_s=3.0),
     "slow to end": Play(body=b" " * 1000, endless=True),
@@ -383,6 +386,37 @@ def test_the_key_is_sent_in_its_header_and_comes_back_nowhere() -> None:
         assert {a.headers["Authorization"] for a in server.asked} == {f"Bearer {KEY}"}
     assert KEY not in repr((replies, outcomes, one.key, one.options))
     assert "***" in repr(replies)
+
+
+AWKWARD = "c2VjcmV0/K+zZz9Q/abcd=="
+SPELLED = AWKWARD.replace("/", "\\/").replace("+", "\\u002b")
+REPEATS = {
+    "an answer": Play(body=f'{{"n": "{SPELLED}", "{SPELLED}": [{{"a": "x {SPELLED}"}}]}}'),
+    "an error": Play(400, f'{{"error": {{"message": "{SPELLED}", "code": "{SPELLED}"}}}}'),
+    "at the cut": Play(302, b"", {"Location": "https://x/" + "a" * 480 + AWKWARD}),
+    "a query": Play(302, b"", {"Location": f"https://x/?k={quote(AWKWARD, safe='')}"}),
+    "base 64": Play(400, b64encode(AWKWARD.encode()).decode()),
+    "no UTF-8": Play(400, b"\xff " + AWKWARD.encode() + b" \xff"),
+}
+
+
+@pytest.mark.parametrize("name", REPEATS)
+def test_a_key_that_is_repeated_in_another_spelling_is_taken_out(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_KEY", AWKWARD)
+    with FaultyServer(lambda _: REPEATS[name]) as server:
+        one = client(server, attempts=1)
+        found = [outcome for batch in one.ask(calls(1), _whole) for _, outcome in batch]
+        one.close()
+    assert len(found) == 1
+    assert "***" in str(found[0])
+    for form in (AWKWARD, AWKWARD[:10], quote(AWKWARD, safe=""), "YzJWamNtVjAvSyt6Wno5US9hYmNk"):
+        assert form not in str(found[0])
+
+
+def _whole(reply: Reply) -> Any:
+    return reply.value
 
 
 def test_a_missing_key_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
