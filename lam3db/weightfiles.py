@@ -199,6 +199,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path} cannot be read as JSON: it is no regular file")
         if path.stat().st_size > _MAX_JSON:
             raise ValueError(f"{path} cannot be read as JSON: it has more than {_MAX_JSON} bytes")
         text = path.read_text(encoding="utf-8")

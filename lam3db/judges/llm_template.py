@@ -156,6 +156,8 @@ def _check_use(
 
 def _load(where: str, path: Path) -> tuple[tuple[TemplateMessage, ...], str]:
     """Return a file's messages (a text is one user's message) and the digest of its bytes."""
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{where}: template_file {path} is no regular file")
     try:
         with path.open("rb") as stream:
             raw = stream.read(_LARGEST + 1)

@@ -132,6 +132,8 @@ def read_sheet(path: Path) -> Sheet:
 
     """
     kind = file_kind(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file")
     try:
         with path.open("rb") as stream:
             raw = stream.read(LARGEST_FILE + 1)
@@ -144,10 +146,9 @@ def read_sheet(path: Path) -> Sheet:
 
 
 def _table(path: Path, lines: Iterator[list[str]], *, is_xlsx: bool) -> Sheet:
-    head = next(lines, [])
-    columns = tuple(cell.strip().casefold() for cell in head)
+    columns = [cell.strip().casefold() for cell in next(lines, [])]
     while columns and not columns[-1]:
-        columns = columns[:-1]
+        columns.pop()
     if "item" not in columns or len(set(columns)) < len(columns):
         shown = ", ".join(columns[:_MOST_PARTS]) or "nothing"
         raise InputError(f"{path}: its first row must name each column once, `item` first: {shown}")
@@ -160,7 +161,7 @@ def _table(path: Path, lines: Iterator[list[str]], *, is_xlsx: bool) -> Sheet:
             raise InputError(f"{path}: row {number} has more cells than there are columns")
         if any(cell.strip() for cell in cells):
             rows.append((number, dict(zip(columns, cells, strict=False))))
-    return Sheet(columns, tuple(rows), is_xlsx)
+    return Sheet(tuple(columns), tuple(rows), is_xlsx)
 
 
 def _csv_lines(path: Path, raw: bytes) -> Iterator[list[str]]:

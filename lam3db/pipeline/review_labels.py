@@ -115,6 +115,8 @@ def guideline_digest(path: Path) -> str:
         InputError: it cannot be read, is empty or larger than 1 MiB.
 
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"--guideline {path}: is no regular file")
     try:
         with path.open("rb") as stream:
             raw = stream.read(_LARGEST_GUIDELINE + 1)

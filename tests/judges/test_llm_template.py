@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,6 +150,9 @@ def test_a_file_may_hold_messages(tmp_path: Path) -> None:
         path.write_text(bad)
         with pytest.raises(ConfigError, match="template_file"):
             template(template_file=str(path))
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(ConfigError, match="no regular file"):
+        template(template_file=str(tmp_path / "pipe.txt"))
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         template(template_file=str(path))

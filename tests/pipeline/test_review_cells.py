@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import random
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from lam3db.pipeline.review_cells import (
     to_xlsx,
 )
 from lam3db.pipeline.review_files import csv_bytes, read_sheet, xlsx_bytes
+from lam3db.pipeline.review_labels import guideline_digest
+from lam3db.weightfiles import read_object
 
 COLUMNS = ("item", "response", "label", "confidence", "comment")
 odd_text = st.text(
@@ -280,3 +284,23 @@ def test_rubbish_inside_the_xml_is_refused(tmp_path: Path) -> None:
         rezipped(path, {"xl/worksheets/sheet1.xml": "".join(data).encode()})
         with contextlib.suppress(InputError):
             read_sheet(path)
+
+
+def test_a_head_of_a_million_empty_cells_costs_a_moment(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_bytes(b"item" + b"," * 1_000_000 + b"\r\na\r\n")
+    started = time.monotonic()
+    assert read_sheet(path).columns == ("item",)
+    assert time.monotonic() - started < 20
+
+
+def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    for name in ("labels.csv", "labels.xlsx", "guide.md", "config.json"):
+        os.mkfifo(tmp_path / name)
+    for name in ("labels.csv", "labels.xlsx"):
+        with pytest.raises(InputError, match="no regular file"):
+            read_sheet(tmp_path / name)
+    with pytest.raises(InputError, match="no regular file"):
+        guideline_digest(tmp_path / "guide.md")
+    with pytest.raises(ValueError, match="no regular file"):
+        read_object(tmp_path / "config.json")
