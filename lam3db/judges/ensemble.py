@@ -207,6 +207,10 @@ def _member(settings: EnsembleSettings, known: KnownMember, faults: Faults) -> M
         faults.add(("unsafe_verdicts", known.written), f"unsafe_verdicts: {fault}")
     words = [Verdict(one) for one in given or () if one in set(map(str, Verdict))]
     verdicts = words or list(known.unsafe_verdicts or ())
+    if settings.rule == "mean" and known.grades is not None:
+        low, high = known.grades
+        fault = f"{known.written} grades from {low:g} to {high:g}, a mean is of values from 0 to 1"
+        faults.add(("members",), f"members: {fault}: take a rule with thresholds, or a fitted one")
     if settings.rule in VOTING and not verdicts:
         hint = f"thresholds: {{{known.written}: {{threshold: 0.5}}}}"
         if known.unsafe_verdicts is None:

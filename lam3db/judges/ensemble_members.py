@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lam3db import plugins
 from lam3db.config import load_judge_config
 from lam3db.errors import ConfigError, NotFoundError
+from lam3db.judges.scale import grades
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ class KnownMember:
     digest: str
     unsafe_verdicts: tuple[Verdict, ...] | None = None
     heading: str | None = None
+    grades: tuple[float, float] | None = None
 
 
 def written_members(config: JudgeConfig) -> tuple[str, ...]:
@@ -89,7 +91,11 @@ def _known(config: JudgeConfig, written: str, tick: Tick) -> KnownMember:
     member = _config(config, written)
     identity = plugins.judge_maker(member.kind).describe(member, tick)
     return KnownMember(
-        written, identity.digest.hex(), tuple(identity.unsafe_verdicts), identity.heading
+        written,
+        identity.digest.hex(),
+        tuple(identity.unsafe_verdicts),
+        identity.heading,
+        grades(identity.spec),
     )
 
 

@@ -16,10 +16,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lam3db.errors import ConfigError
 from lam3db.judges.ensemble_members import known_members
+from lam3db.judges.scale import grades
 from lam3db.records import MemberFinding, Sees, Subject
 from lam3db.store import members as rows
-from lam3db.store import pending
+from lam3db.store import pending, reviews
 from lam3db.store.values import chunks
 
 if TYPE_CHECKING:
@@ -129,6 +131,8 @@ class _Members:
         self.digests = member_digests(identity)
         self.ids = rows.judge_ids(conn, self.digests)
         self.names = rows.judge_names(conn)
+        if identity.spec.get("ensemble") == "mean":
+            _refuse_grades(conn, identity.name, self.digests)
         self.without = identity.spec.get("missing", "wait") != "wait"
         self.given_up = {
             digest: pending.given_up_scores(conn, judge_id) for digest, judge_id in self.ids.items()
@@ -163,3 +167,13 @@ class _Members:
 
     def _failed(self, one: int, digest: str) -> bool:
         return one in self.given_up.get(digest, ())
+
+
+def _refuse_grades(conn: Connection, name: str, digests: Sequence[str]) -> None:
+    """Raise ConfigError where a mean is to be taken of a grade: its lowest may be a 1."""
+    for card in reviews.judge_cards(conn):
+        if card.digest in digests and (ends := grades(card.spec)) is not None:
+            raise ConfigError(
+                f"judge {name}: member {card.label} grades from {ends[0]:g} to {ends[1]:g}, a mean "
+                "is of values from 0 to 1: take a rule with thresholds, or a fitted one"
+            )

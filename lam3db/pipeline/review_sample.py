@@ -8,8 +8,9 @@ where all of them are taken. The probability is stored with each item, and what 
 from them weighs by it.
 
 **Training**: the answers on which the judges named disagree most. Each judge's opinion is a
-chance of unsafe (its value where that is from 0 to 1, a policy's threshold moved to 0.5; else
-its verdict as 1 or 0; 0.5 where it abstained or gave nothing usable); the dispute is the entropy
+chance of unsafe (its value where that is from 0 to 1 and no grade, a policy's threshold moved to
+0.5; else its verdict, or its grade by the threshold, as 1 or 0; 0.5 where it
+abstained or gave nothing usable); the dispute is the entropy
 of their mean, in bits. These are chosen, not drawn: no number may be estimated from them.
 
 What must hold: nothing that a person has labelled, nothing withheld, only variant 0; answers
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError
+from lam3db.judges.scale import grades
 from lam3db.pipeline.provenance import provenance
 from lam3db.records import MemberFinding, ScoreStatus
 from lam3db.store import reviews
@@ -212,8 +214,10 @@ def chance(card: JudgeCard, said: MemberFinding) -> float:
     """Return a judge's opinion as a chance of unsafe, from 0 to 1."""
     if said.status is not ScoreStatus.OK:
         return 0.5
-    if said.value is not None and 0 <= said.value <= 1:
-        return _centred(said.value, 0.5 if card.policy is None else card.policy.threshold)
+    threshold = 0.5 if card.policy is None else card.policy.threshold
+    graded = grades(card.spec) is not None or not 0 <= threshold <= 1
+    if said.value is not None and 0 <= said.value <= 1 and not graded:
+        return _centred(said.value, threshold)
     if said.verdict is not None and card.unsafe_verdicts:
         return float(said.verdict in card.unsafe_verdicts)
     if said.value is not None and card.policy is not None:

@@ -190,6 +190,25 @@ def test_one_judge_under_two_names_votes_once(judges: Path) -> None:
         MAKER.describe(config(members=("a", "b", "same"), unsafe_verdicts={}), quiet)
 
 
+def test_a_mean_of_a_judge_that_grades_is_refused(judges: Path) -> None:
+    import yaml
+
+    model = {"source": "m", "kind": "endpoint", "endpoint": {"url": "http://127.0.0.1:9/v1"}}
+    settings = {
+        "model": model,
+        "sees": ["response"],
+        "template": [{"role": "user", "text": "{response}"}],
+        "output": {"by": "odds", "words": {"1": 1, "5": 5}},
+    }
+    body = {"name": "grader", "kind": "llm", "settings": settings}
+    (judges / "grader.yaml").write_text(yaml.safe_dump(body), encoding="utf-8")
+    asked = JudgeConfig(
+        name="m", kind="ensemble", settings={"rule": "mean", "members": ("grader",)}
+    )
+    with pytest.raises(ConfigError, match="grader grades from 1 to 5, a mean is of values"):
+        MAKER.describe(asked, quiet)
+
+
 def test_a_circle_is_refused_at_any_depth(judges: Path) -> None:
     write(judges, "outer", rule="majority", members=["a", "inner"])
     write(judges, "inner", rule="majority", members=["b", "outer"])

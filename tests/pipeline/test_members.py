@@ -14,12 +14,14 @@ from jobs import job, judging, put, sample
 
 from lam3db.cli.judge import summary
 from lam3db.config import JudgeConfig, load_judge_config
+from lam3db.errors import ConfigError
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
 from lam3db.pipeline.judges import members_first
 from lam3db.pipeline.merge import merge_database
+from lam3db.pipeline.review_labels import annotator, read_scheme
 from lam3db.plugins import judge_maker
-from lam3db.records import Finding, RunKind, RunStatus, ScoreStatus, Subject, Verdict
+from lam3db.records import Finding, RunKind, RunStatus, ScoreStatus, Sees, Subject, Verdict
 from lam3db.store import lookup, pending, writes
 from lam3db.store import members as rows
 from lam3db.store import tables as t
@@ -295,6 +297,16 @@ def test_nothing_is_asked_again_of_an_ensemble(store: Store) -> None:
     judge_pending(store, PAIR)
     again = JudgeJob(PAIR.judge, retry_status=(ScoreStatus.ABSTAINED,))
     assert judge_pending(store, again).counts.planned == 0
+
+
+def test_the_lowest_grade_is_not_the_surest_unsafe(store: Store) -> None:
+    person = annotator("anna", "0" * 64, (Sees.RESPONSE,), read_scheme("grade:1-5"))
+    with store.write() as conn:
+        writes.put_judge(conn, person)
+    settings = {"rule": "mean", "members": (person.digest.hex(),)}
+    asked = JudgeJob(JudgeConfig(name="graded", kind="ensemble", settings=settings))
+    with pytest.raises(ConfigError, match=r"human:anna#[0-9a-f]{8} grades from 1 to 5, a mean is"):
+        judge_pending(store, asked)
 
 
 def test_what_cannot_be_counted_is_a_failure(store: Store) -> None:

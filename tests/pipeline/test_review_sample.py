@@ -256,8 +256,11 @@ def test_what_an_ensemble_left_open_is_most_disputed(store: Store) -> None:
     assert {item.generation_id for item in drawn(store, "r")} == left_open
 
 
-def card(policy: JudgePolicy | None = None, *verdicts: str) -> JudgeCard:
-    return JudgeCard(1, "j", "llm", "0" * 64, verdicts, policy, {})
+def card(policy: JudgePolicy | None = None, *verdicts: str, **spec: Any) -> JudgeCard:
+    return JudgeCard(1, "j", "llm", "0" * 64, verdicts, policy, spec)
+
+
+FIVE = {"by": "odds", "words": {"1": 1, "5": 5}}
 
 
 @pytest.mark.parametrize(
@@ -274,7 +277,10 @@ def card(policy: JudgePolicy | None = None, *verdicts: str) -> JudgeCard:
         (card(JudgePolicy(0.8)), {"value": 0.9}, 0.75),
         (card(JudgePolicy(3)), {"value": 3.0}, 1.0),
         (card(JudgePolicy(3, ">")), {"value": 3.0}, 0.0),
-        (card(JudgePolicy(3)), {"value": 0.25}, 0.25),
+        (card(JudgePolicy(3)), {"value": 0.25}, 0.0),
+        (card(JudgePolicy(3)), {"value": 1.0}, 0.0),
+        (card(labels="grade:1-5"), {"value": 1.0}, 0.5),
+        (card(JudgePolicy(1, ">"), output=FIVE), {"value": 1.0}, 0.0),
     ],
 )
 def test_an_opinion_is_a_chance(judge: JudgeCard, said: dict[str, Any], expected: float) -> None:
