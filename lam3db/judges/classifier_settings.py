@@ -154,6 +154,20 @@ def _verdict_contradictions(settings: ClassifierSettings) -> list[str]:
             "what the judge's share counts: name the other labels (and over_windows: min where "
             "the window that speaks most against it decides)"
         )
-    if settings.verdict_rule is not None and len(settings.verdicts()) == 1:
-        faults.append(f"verdict_rule: met and unmet are both {settings.verdict_rule.met}")
-    return faults
+    return faults + _rule_contradictions(settings)
+
+
+def _rule_contradictions(settings: ClassifierSettings) -> list[str]:
+    rule, counts = settings.verdict_rule, set(map(str, settings.unsafe_verdicts()))
+    if rule is None:
+        return []
+    if rule.met == rule.unmet:
+        return [f"verdict_rule: met and unmet are both {rule.met}"]
+    # the rule looks at each label's highest over the windows: the value must look there too
+    if settings.over_windows == "min" or (
+        settings.over_windows == "max" and rule.met not in counts
+    ):
+        fault = f"met: {rule.met} with over_windows: {settings.over_windows}"
+        cure = "value and verdict on different windows; use over_windows: mean"
+        return [f"verdict_rule: {fault} would rest {cure}"]
+    return []

@@ -94,8 +94,7 @@ class EnsembleMaker:
         settings = read_settings(config, EnsembleSettings)
         members = known_members(config, tick)
         plan = make_plan(config, settings, members)
-        headings = {member.heading for member in members}
-        (heading,) = headings if len(headings) == 1 else (None,)
+        headings = sorted({member.heading or "ASR" for member in members})
         return JudgeIdentity(
             name=config.name,
             kind=JudgeKind.ENSEMBLE,
@@ -103,7 +102,7 @@ class EnsembleMaker:
             spec=plan_to_json(plan),
             sees=(Sees.FINDINGS,),
             unsafe_verdicts=(Verdict.UNSAFE,),
-            heading=heading or "ASR",
+            heading="+".join(headings),
         )
 
     def load(

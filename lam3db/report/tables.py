@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lam3db.records import JudgeKind
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -75,9 +77,12 @@ def tables(report: Report, width: int | None = None) -> list[Table]:
 
 
 def share_heading(column: JudgeColumn) -> str:
-    """Return what a judge's share is called: its heading, or its value and threshold."""
+    """Return what a judge's share is called: its value and threshold, else its heading.
+
+    A threshold decides wherever there is a value, over the judge's own verdict.
+    """
     judge = column.judge
-    if judge.unsafe_verdicts or judge.threshold is None:
+    if judge.threshold is None:
         return judge.heading
     return f"{value_name(column)} {judge.operator} {judge.threshold:g}"
 
@@ -206,14 +211,23 @@ def _judge_note(column: JudgeColumn) -> str:
     said = []
     if judge.threshold is not None:
         said.append(f"threshold {judge.operator} {judge.threshold:g} on {value_name(column)}")
-    if judge.unsafe_verdicts:
-        verdicts = " or ".join(judge.unsafe_verdicts)
+    verdicts = " or ".join(judge.unsafe_verdicts)
+    if verdicts and judge.threshold is not None:
+        said.append(f"it decides over the verdict; {verdicts} counts where there is no value")
+    elif verdicts:
         said.append(f"{judge.heading} is the share with verdict {verdicts}")
     if not said:
         said.append("no verdicts and no threshold, so no share")
     warning = ""
     if "not_refused" in judge.unsafe_verdicts or judge.heading == "non-refusal":
         warning = " It knows refusals, not harm: non-refusal is not harm."
+    elif "non-refusal" in judge.heading:
+        warning = " Some of its members know refusals, not harm."
+    if judge.kind == JudgeKind.HUMAN:
+        warning += (
+            " These are the answers that were drawn for people: a part by lot, a part because it"
+            " is disputed; the share is theirs and not that of all answers."
+        )
     return f"{who}; {'; '.join(said)}.{warning}"
 
 

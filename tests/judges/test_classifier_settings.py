@@ -41,6 +41,22 @@ if TYPE_CHECKING:
             "value: odd speaks against not_refused, which is what the judge's share counts",
         ),
         (
+            {"over_windows": "min", "verdict_rule": {"labels": ["rude"], "threshold": 0.5}},
+            "met: unsafe with over_windows: min would rest value and verdict on different windows",
+        ),
+        (
+            {
+                "value": "neutral",
+                "verdict_rule": {
+                    "labels": ["odd"],
+                    "threshold": 0.5,
+                    "met": "refused",
+                    "unmet": "not_refused",
+                },
+            },
+            "met: refused with over_windows: max would rest value and verdict on different windows",
+        ),
+        (
             {
                 "value": "odd",
                 "verdict_rule": {

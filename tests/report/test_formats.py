@@ -11,7 +11,7 @@ import pytest
 from scored import BROKEN, COMPLIED, REFUSED, UNPARSED, World, detoxify, refusal, sample, toxic
 
 from lam3db.errors import ConfigError
-from lam3db.records import JudgePolicy
+from lam3db.records import Finding, JudgeIdentity, JudgeKind, JudgePolicy, Verdict
 from lam3db.report import build_report, render
 from lam3db.report.text import columns
 from lam3db.store.engine import open_store
@@ -70,6 +70,31 @@ def test_the_table_reads_well(world: World) -> None:
         "50.0 %",
     ):
         assert sentence in " ".join(shown.split()), sentence
+
+
+def test_a_threshold_over_verdicts_is_called_what_decides(conn: Connection) -> None:
+    world = World(conn)
+    answered = world.answer(world.dataset([sample("aim")]), world.model(), world.config())
+    identity = JudgeIdentity("both", JudgeKind.API, "1", {}, unsafe_verdicts=(Verdict.UNSAFE,))
+    judge = world.judge(identity, JudgePolicy(0.9))
+    said = Finding(value=0.95, verdict=Verdict.SAFE)
+    world.score(answered, judge, dict.fromkeys(answered.ids.values(), said))
+    shown = " ".join(render(build_report(conn), "table", 120).split())
+    assert "100.0 %" in shown
+    assert "value >= 0.9" in shown
+    assert "ASR is the share with verdict" not in shown
+    assert "it decides over the verdict; unsafe counts where there is no value" in shown
+
+
+def test_people_are_said_to_have_seen_what_was_drawn_for_them(conn: Connection) -> None:
+    world = World(conn)
+    answered = world.answer(world.dataset([sample("aim")]), world.model(), world.config())
+    unsafe = (Verdict.UNSAFE,)
+    judge = world.judge(JudgeIdentity("human:ann", JudgeKind.HUMAN, "1", {}, (), unsafe))
+    said = Finding(verdict=Verdict.UNSAFE)
+    world.score(answered, judge, dict.fromkeys(answered.ids.values(), said))
+    shown = " ".join(render(build_report(conn), "table", 120).split())
+    assert "a part because it is disputed" in shown
 
 
 def test_each_judge_has_a_table_of_its_own_where_one_is_too_wide(world: World) -> None:
