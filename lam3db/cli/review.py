@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import Annotated, Literal
 
@@ -107,6 +108,9 @@ def export(
     left_out = f", {made.withheld} withheld" if made.withheld else ""
     images = f", {len(made.images)} images in {folder}" if made.images else ""
     typer.echo(f"{made.items} items in {file}{images}{left_out}")
+    typer.echo(f"Fill the column label with one of {', '.join(made.labels)}; then:")
+    command = f"lam3db review import {shlex.quote(str(file))} --annotator {annotator}"
+    typer.echo(f"  {command} --guideline FILE{' --adjudicate' * disputed}")
 
 
 @app.command("import")

@@ -47,12 +47,16 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The file's bytes, the images to lie in the folder by name, and what was left out."""
+    """The file's bytes, the images to lie in the folder by name, and what was left out.
+
+    ``labels`` are the words that may be filled in.
+    """
 
     content: bytes
     images: Mapping[str, bytes] = field(default_factory=dict)
     items: int = 0
     withheld: int = 0
+    labels: tuple[str, ...] = ()
 
 
 def export_review(store: Store, asked: Export) -> Exported:
@@ -79,12 +83,10 @@ def export_review(store: Store, asked: Export) -> Exported:
     )
     columns = columns_of(asked.shown)
     rows = [_row(item, columns, asked.folder, images) for item in items]
-    if asked.kind == "csv":
-        content = csv_bytes(columns, rows)
-    else:
-        content = xlsx_bytes(columns, rows, read_scheme(review.spec["labels"]).words)
+    words = read_scheme(review.spec["labels"]).words
+    content = csv_bytes(columns, rows) if asked.kind == "csv" else xlsx_bytes(columns, rows, words)
     files = {name: data for of_item in images.values() for name, data in of_item.items()}
-    return Exported(content, files, len(items), len(withheld))
+    return Exported(content, files, len(items), len(withheld), words)
 
 
 def _disputed(conn: Connection, items: Sequence[Item]) -> list[Item]:

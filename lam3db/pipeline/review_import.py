@@ -307,6 +307,5 @@ def _short(text: str) -> str:
 def _raise(file: Path, faults: Sequence[str]) -> None:
     if faults:
         more = [f"... and {len(faults) - _SHOWN} more"] if len(faults) > _SHOWN else []
-        raise InputError(
-            f"{file}: {len(faults)} faults; nothing was stored", [*faults[:_SHOWN], *more]
-        )
+        count = f"{len(faults)} fault{'s' * (len(faults) != 1)}"
+        raise InputError(f"{file}: {count}; nothing was stored", [*faults[:_SHOWN], *more])

@@ -53,7 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, said: dict[str, str]) -> Pa
     said["queue"] = lam3db(place, "review", "queue", "--format", "json").stdout
     words = ("--disputed", "3", "--judge", "pair", "--stratify")
     said["drawn"] = lam3db(place, *SAMPLE, *words).stdout
-    lam3db(place, "review", "export", "--name", "first", "-a", "anna", "-o", "anna.xlsx")
+    made = lam3db(place, "review", "export", "--name", "first", "-a", "anna", "-o", "anna.xlsx")
+    assert "one of safe, unsafe, refused, skip; then:" in made.stdout
+    assert "lam3db review import anna.xlsx --annotator anna --guideline FILE" in made.stdout
     fill_in(place / "anna.xlsx")
     said["read"] = lam3db(place, *BACK, "--annotator", "anna").stdout
     return place
