@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lam3db import hashing
 from lam3db.records_judging import (
+    LONGEST_ATTRIBUTE,
     Finding,
     JudgeIdentity,
     JudgePolicy,
@@ -40,9 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "TEMPLATE_ROLE", "Answer", "Attack", "Behavior", "Dataset", "Failed", "FileEntry",
-    "Finding", "FinishReason",
-    "GenerationConfig", "IdentityKind", "ImagePart", "JudgeIdentity", "JudgeKind",
+    "LONGEST_ATTRIBUTE", "TEMPLATE_ROLE", "Answer", "Attack", "Behavior", "Dataset", "Failed",
+    "FileEntry", "Finding", "FinishReason", "GenerationConfig", "IdentityKind", "ImagePart", "JudgeIdentity", "JudgeKind",
     "JudgePolicy", "Media", "MemberFinding", "Message", "ModelPlan", "ModelVersion", "Odds",
     "Request", "RunKind",
     "RunStatus", "Sample", "ScoreStatus", "Sees", "Stage", "Subject", "TextPart", "Verdict",

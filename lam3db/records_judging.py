@@ -112,12 +112,16 @@ class Subject:
         return hashing.digest("subject", value)
 
 
+LONGEST_ATTRIBUTE = 200
+"""Characters of an attribute's name: it is part of a key in every database."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a judge said of one subject.
 
-    ``attributes`` are the other numbers by name. A status other than ``ok`` carries
-    neither value nor verdict: it must never read as safe.
+    ``attributes`` are the other numbers by name (of ``LONGEST_ATTRIBUTE`` characters at most).
+    A status other than ``ok`` carries neither value nor verdict: it must never read as safe.
     """
 
     status: ScoreStatus = ScoreStatus.OK
@@ -136,6 +140,10 @@ class Finding:
         for name, number in (("value", self.value), *self.attributes.items()):
             if number is not None and not math.isfinite(number):
                 raise ValueError(f"{name} is {number}: what is no number is no finding")
+        for name in self.attributes:
+            if len(name) > LONGEST_ATTRIBUTE:
+                message = f"the attribute {name[:40]!r} ... has a name of {len(name)} characters"
+                raise ValueError(f"{message}; {LONGEST_ATTRIBUTE} are the most")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lam3db.records import (
+    LONGEST_ATTRIBUTE,
     Attack,
     Behavior,
     Dataset,
@@ -236,6 +237,12 @@ def test_a_failure_holds_no_secret_and_is_not_endless() -> None:
 
 def test_an_error_without_a_message_still_says_what_it_is() -> None:
     assert "TimeoutError" in Failed.from_exception(TimeoutError()).message
+
+
+def test_an_attribute_has_a_name_that_a_key_can_hold() -> None:
+    assert Finding(value=0.5, attributes={"n" * LONGEST_ATTRIBUTE: 1.0}).attributes
+    with pytest.raises(ValueError, match="a name of 201 characters; 200 are the most"):
+        Finding(value=0.5, attributes={"n" * (LONGEST_ATTRIBUTE + 1): 1.0})
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError, did_you_mean
 from lam3db.judges.scoring import Scores, highest, mean
-from lam3db.records import Finding, Verdict
+from lam3db.records import LONGEST_ATTRIBUTE, Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +146,8 @@ def _labels(
     taken = sorted(reserved & set(labels))
     if taken or len(set(labels)) < len(labels):
         faults.append(f"labels {', '.join(labels)}: each needs a name of its own {taken or ''}")
+    if any(len(f"{label}_mean") > LONGEST_ATTRIBUTE for label in labels):
+        faults.append(f"labels: a name has more than {LONGEST_ATTRIBUTE - 5} characters")
     return labels
 
 

@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING
 
 from lam3db.judges.llm_parse import UnparsedError, parse, whole_number
 from lam3db.judges.llm_settings import DECLINES, STRONGREJECT
-from lam3db.records import Answer, Finding, FinishReason, ScoreStatus, Verdict
+from lam3db.records import (
+    LONGEST_ATTRIBUTE,
+    Answer,
+    Finding,
+    FinishReason,
+    ScoreStatus,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +116,7 @@ class Reader:
             verdict = Verdict(output.verdicts[word])
         scores = {name: self._score(name, fields) for name in output.scores}
         attributes = {name: float(score) for name, score in scores.items()}
-        attributes |= {f"{name}={fields[name]}": 1.0 for name in output.flags if fields.get(name)}
+        attributes |= dict.fromkeys(self._flags(fields), 1.0)
         attributes |= dict.fromkeys(self._categories(fields), 1.0)
         said = fields.get(output.explanation) if output.explanation else None
         return Finding(
@@ -126,6 +133,13 @@ class Reader:
         if not low <= score <= high:
             raise UnparsedError(f"{name}: {score} is not within {low} to {high}")
         return score
+
+    def _flags(self, fields: Mapping[str, str]) -> list[str]:
+        said = [f"{name}={fields[name]}" for name in self.output.flags if fields.get(name)]
+        for one in said:
+            if len(one) > LONGEST_ATTRIBUTE:
+                raise UnparsedError(f"{one[:40]!r} ... goes on for {len(one)} characters")
+        return said
 
     def _categories(self, fields: Mapping[str, str]) -> list[str]:
         if self.output.categories is None:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lam3db.errors import DatabaseForeignError, DatabaseMissingError, InputError
 from lam3db.hashing import escape, unescape
+from lam3db.records import LONGEST_ATTRIBUTE
 from lam3db.redaction import redact
 from lam3db.store import postgresql, snapshot, sqlite
 from lam3db.store.address import parse
@@ -228,6 +229,8 @@ def _checks(table: Table) -> list[tuple[str, Fault]]:
     for column in table.columns:
         if column.name in _JSON.get(table.name, ()):
             found.append((column.name, _json_fault))
+        elif column.name == "attribute":
+            found.append((column.name, _attribute_fault))
         elif column.name == "uid":
             found.append((column.name, _uid_fault))
         elif isinstance(column.type, Text):
@@ -243,6 +246,12 @@ def _text_fault(value: str | None) -> str | None:
     if len(value) > MAX_TEXT:
         return f"longer than {MAX_TEXT >> 20} Mi characters"
     return None if escape(unescape(value)) == value else "not escaped as lam3db escapes"
+
+
+def _attribute_fault(value: str) -> str | None:
+    if len(unescape(value)) > LONGEST_ATTRIBUTE:
+        return f"{value[:_SHOWN]!r} ... is longer than {LONGEST_ATTRIBUTE} characters"
+    return _text_fault(value)
 
 
 def _json_fault(value: str | None) -> str | None:

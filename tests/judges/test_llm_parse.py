@@ -96,6 +96,12 @@ def test_categories_and_flags_become_attributes() -> None:
     }  # fmt: skip
 
 
+def test_a_flag_that_goes_on_and_on_is_no_name_of_a_number() -> None:
+    found = read(LINES, f"Safety: Safe\nCategories: None\nRefusal: {'No ' * 200}")
+    assert found.status is ScoreStatus.UNPARSED
+    assert "characters" in (found.explanation or "")
+
+
 @pytest.mark.parametrize("output", ALL)
 def test_an_answer_that_was_cut_is_unparsed_however_it_reads(output: dict[str, Any]) -> None:
     for text in ("safe", "unsafe\nS1", "[[No]]", "Safety: Safe\nCategories: None"):

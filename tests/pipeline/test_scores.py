@@ -184,6 +184,10 @@ WRONG = {
         first(lambda r: r.update(attributes={str(n): 0.5 for n in range(1001)})),
         "at most 1000 numbers",
     ),
+    "long": (
+        first(lambda r: r["attributes"].update({"a" * 10_000: 0.5})),
+        "a name of 10000 characters; 200 are the most",
+    ),
     "contradiction": (
         first(lambda r: r.update(status="unparsed")),
         "line 2: contradicts itself: status unparsed",

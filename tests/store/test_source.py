@@ -184,6 +184,15 @@ def test_a_giant_text_is_refused(hostile: Path, target: str) -> None:
         refused(target, hostile, InputError, says)
 
 
+def test_a_giant_name_of_a_number_is_refused(hostile: Path, target: str) -> None:
+    giant = "a" * 10_000
+    spoil(
+        hostile,
+        f"INSERT INTO finding_attribute SELECT min(id), '{giant}', 0.5 FROM finding",
+    )
+    refused(target, hostile, InputError, "is longer than 200 characters")
+
+
 def _image(path: Path) -> Path:
     folder = path.with_name(f"{path.stem}_media")
     return next(file for file in folder.rglob("*.png") if file.read_bytes() == merging.png("red"))
