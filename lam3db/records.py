@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LONGEST_ATTRIBUTE", "TEMPLATE_ROLE", "Answer", "Attack", "Behavior", "Dataset", "Failed",
-    "FileEntry", "Finding", "FinishReason", "GenerationConfig", "IdentityKind", "ImagePart", "JudgeIdentity", "JudgeKind",
-    "JudgePolicy", "Media", "MemberFinding", "Message", "ModelPlan", "ModelVersion", "Odds",
-    "Request", "RunKind",
-    "RunStatus", "Sample", "ScoreStatus", "Sees", "Stage", "Subject", "TextPart", "Verdict",
-    "images_of", "input_digest", "selection_digest", "text_of",
+    "FileEntry", "Finding", "FinishReason", "GenerationConfig", "IdentityKind", "ImagePart",
+    "JudgeIdentity", "JudgeKind", "JudgePolicy", "Media", "MemberFinding", "Message",
+    "ModelPlan", "ModelVersion", "Odds", "Request", "RunKind", "RunStatus", "Sample",
+    "ScoreStatus", "Sees", "Stage", "Subject", "TextPart", "Verdict", "images_of",
+    "input_digest", "selection_digest", "text_of",
 ]  # fmt: skip
 
 

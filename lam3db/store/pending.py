@@ -285,27 +285,31 @@ def given_up_scores(conn: Connection, judge_id: int) -> set[int]:
     return {one for one, *how in tried if _given_up(*how)}
 
 
+_LATEST = """FROM score x JOIN generation g ON g.id = x.generation_id
+ WHERE x.judge_id = :judge AND x.replicate = 0
+   AND NOT EXISTS (SELECT 1 FROM score later
+                    WHERE later.judge_id = x.judge_id AND later.generation_id = x.generation_id
+                      AND later.replicate = 0 AND later.revision > x.revision)"""
+
+
 def unscored_status(
     conn: Connection, judge_id: int, scope: ScoreScope, statuses: Sequence[ScoreStatus]
 ) -> list[PendingScore]:
-    """Return the generations in scope whose latest score has one of these statuses, by id."""
+    """Return the generations in scope whose latest score has one of these statuses, by id.
+
+    With them come all others, in scope or not, that the same finding is linked to: what shows
+    the same is never left to stand under two.
+    """
     where, known = scope_condition(conn, scope)
     words = {f"status{at}": str(status) for at, status in enumerate(statuses)}
     if not words:
         return []
+    status = f"x.status IN ({', '.join(f':{word}' for word in words)})"
+    asked = f"SELECT x.finding_id {_LATEST} AND {status} AND {SHOWN}{where}"
     rows = conn.execute(
         text(
-            f"""SELECT g.id, g.text_digest FROM score x
-                  JOIN generation g ON g.id = x.generation_id
-                 WHERE x.judge_id = :judge AND x.replicate = 0
-                   AND x.status IN ({", ".join(f":{word}" for word in words)})
-                   AND {SHOWN}
-                   AND NOT EXISTS (SELECT 1 FROM score later
-                                    WHERE later.judge_id = x.judge_id
-                                      AND later.generation_id = x.generation_id
-                                      AND later.replicate = 0 AND later.revision > x.revision)
-                   {where}
-                 ORDER BY g.id"""
+            f"SELECT g.id, g.text_digest {_LATEST} AND {SHOWN} AND x.finding_id IN ({asked})"
+            " ORDER BY g.id"
         ),
         {**known, **words, "judge": judge_id},
     )

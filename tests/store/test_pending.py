@@ -189,6 +189,24 @@ def test_a_scope_narrows_to_a_run_a_model_a_dataset(store_url: str) -> None:
                 left(conn, judge, wrong)
 
 
+def test_what_shows_the_same_is_asked_again_together_whatever_the_scope(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store, store.write() as conn:
+        world = stored.build(conn, 2)
+        one, _ = stored.answer_all(conn, world, ["same", "other"])
+        late = writes.put_dataset(conn, stored.dataset(1, "late", start=5))
+        (sample,) = stored.sample_ids(conn, late.selection_id)
+        row = writes.GenerationIn(sample, 0, stored.answer("same"))
+        writes.put_generations(conn, world.run, world.model, world.config, [row])
+        last = conn.execute(text("SELECT max(id) FROM generation")).scalar_one()
+        judge = writes.put_judge(conn, stored.judge())
+        mute = Finding(status=ScoreStatus.UNPARSED, raw_output="?")
+        shown = writes.FindingIn(stored.subject("same"), mute, (one, last))
+        writes.put_findings(conn, world.run, judge, [shown])
+        scope = ScoreScope(dataset="late")
+        found = pending.unscored_status(conn, judge, scope, (ScoreStatus.UNPARSED,))
+        assert [score.generation_id for score in found] == [one, last]
+
+
 def test_a_status_can_be_asked_again(store_url: str) -> None:
     with open_store(store_url, mode="write") as store, store.write() as conn:
         world = stored.build(conn, 2)
