@@ -73,14 +73,14 @@ def fit(
         found = fit_ensemble(store, job, bar)
     with new_file(file, force=force) as stream:
         stream.write(found.text)
-    for line in told(found):
+    for line in told(found, part):
         typer.echo(line)
     typer.echo(f"{file.stem} [{found.digest[:8]}] in {file}")
     typer.echo(f"Next: lam3db judge --pending --judge {file}")
 
 
-def told(found: FitFile) -> list[str]:
-    """Return what there is to know of a fit, line by line."""
+def told(found: FitFile, part: str) -> list[str]:
+    """Return what there is to know of a fit on this part of a review, line by line."""
     lines = []
     if found.used:
         left_out = f"{found.skipped} skips and {found.incomplete} without a member's score left out"
@@ -92,4 +92,8 @@ def told(found: FitFile) -> list[str]:
             f"  accuracy {m.accuracy:.3f} (always the commoner label: {m.base_rate:.3f}), "
             f"Brier {m.brier:.3f}, log loss {m.log_loss:.3f}, ECE {m.ece:.3f}"
         )
+        if part == "training":
+            lines.append("  measured on answers that were drawn as disputed, not on all answers")
+        if m.accuracy <= m.base_rate:
+            lines.append("  WARNING: no better than always giving the commoner label")
     return lines

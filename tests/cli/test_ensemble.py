@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -54,6 +55,9 @@ def test_a_stacked_judge_from_labels_to_scores(folder: Path) -> None:
     assert "n = 30 answers in 5 behaviors (held out: 3 folds that share no behavior)" in told
     for word in ("accuracy", "Brier", "log loss", "ECE", "always the commoner label"):
         assert word in told
+    assert "drawn as disputed, not on all answers" in told
+    accuracy, base = map(float, re.findall(r"(?:accuracy|label:) (\d\.\d+)", told))
+    assert ("WARNING: no better" in told) == (accuracy <= base)
     judged = lam3db(folder, "judge", "--pending", "--judge", "stacked").stdout
     assert "60 pending, 60 scored" in judged
     shown = lam3db(folder, "judge", "show", "stacked").stdout
