@@ -89,7 +89,10 @@ def list_judges(
     others = [name for name in list_configs("judges") if name not in used]
     if output != "table":
         rows += [{"judge": name, "kind": "(config)"} for name in others]
-    columns = ("judge", "kind", "version", "digest", "sees", "threshold", "scores", "failures")
+    columns = ["judge", "kind", "version", "digest", "sees", "threshold", "scores", "failures"]
+    if output == "table":
+        columns.remove("version")  # `judge show` has it; the digest tells judges apart
+        rows = [{**row, "digest": row["digest"][:8]} for row in rows]
     print_rows([[row.get(name) for name in columns] for row in rows], columns, output)
     if output == "table" and others:
         out.print(f"\nno scores here yet (lam3db judge catalog): {', '.join(others)}")
