@@ -317,6 +317,18 @@ def test_other_variants_are_left_out_and_told(world: World) -> None:
     assert any("2 stored answers differ" in note for note in report.notes)
 
 
+def test_second_opinions_are_left_out_and_told(world: World) -> None:
+    simple(world, [COMPLIED, REFUSED])
+    columns = "judge_id, generation_id, finding_id, revision, status, value, verdict, author, "
+    columns += "reason, run_id, created_at"
+    world.conn.execute(
+        text(f"INSERT INTO score ({columns}, replicate) SELECT {columns}, 1 FROM score")
+    )
+    report = build_report(world.conn, by=["model"])
+    assert only(report).counts == Counts(scored=2)
+    assert any("2 scores are a judge's second opinion" in note for note in report.notes)
+
+
 def test_numbers_agree_with_plain_python_on_random_data(world: World) -> None:
     dice = random.Random(11)
     attacks, facts = ("none", "wrapper", "typographic"), []

@@ -14,7 +14,7 @@ from lam3db.errors import ConfigError, NotFoundError, did_you_mean
 from lam3db.metrics import RULES, Number, Scope, measure
 from lam3db.report.labels import Labels, load_labels
 from lam3db.report.scope import resolve
-from lam3db.store import aggregates, overview
+from lam3db.store import aggregates, left_out, overview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def build_report(
         measure(_regrouped(found, ()), column.judge)[0]
         for found, column in zip(cells, columns, strict=True)
     )
-    notes = (*labels.notes, *_notes(conn, frame, scope, keys))
+    notes = (*labels.notes, *_notes(conn, frame, scope, keys, [one.judge.id for one in columns]))
     return Report(*header, rows, totals, notes)
 
 
@@ -170,21 +170,28 @@ def _regrouped(cells: Sequence[Cell], kept: tuple[int, ...]) -> list[Cell]:
     return [replace(cell, group=tuple(cell.group[i] for i in kept)) for cell in cells]
 
 
-def _notes(conn: Connection, frame: Frame, scope: Scope, keys: Sequence[str]) -> list[str]:
+def _notes(
+    conn: Connection, frame: Frame, scope: Scope, keys: Sequence[str], judges: Sequence[int]
+) -> list[str]:
     notes = []
-    if variants := aggregates.count_variants(conn, frame):
+    if variants := left_out.count_variants(conn, frame):
         notes.append(
             f"{variants} stored answers differ from the one counted under the same key "
             "(variants from a merged database); they are left out."
         )
+    if judges and (opinions := left_out.count_opinions(conn, frame, judges)):
+        notes.append(
+            f"{opinions} scores are a judge's second opinion on the same answer (from a merged "
+            "database); the first one counts."
+        )
     if frame.runs or "run" in keys:
         return notes
-    shared = aggregates.count_shared(conn, frame)
+    shared = left_out.count_shared(conn, frame)
     if shared and "dataset" in keys:
         notes.append(f"{shared} samples lie in several datasets and count once in each row.")
     elif shared:
         notes.append(f"{shared} samples lie in several datasets and are counted once.")
-    outside = aggregates.count_outside(conn, frame)
+    outside = left_out.count_outside(conn, frame)
     if outside and scope.dataset is None and not scope.where:
         notes.append(
             f"{outside} answers belong to other dataset versions only and are left out; "

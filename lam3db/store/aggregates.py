@@ -136,34 +136,6 @@ def group_keys(by: Sequence[str]) -> tuple[str, ...]:
     return ALWAYS + tuple(key for key in GROUPS if key in by and key not in ALWAYS)
 
 
-def count_variants(conn: Connection, frame: Frame) -> int:
-    """Return how many answers in scope differ from the one counted (variant above 0)."""
-    query = f"""{population(frame, ALWAYS)}
-    SELECT COUNT(*) FROM unit u JOIN generation g
-      ON g.model_version_id = u.model_version_id AND g.config_id = u.config_id
-     AND g.sample_id = u.sample_id AND g.replicate = u.replicate AND g.variant > 0
-    WHERE u.generation_id IS NOT NULL"""
-    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
-
-
-def count_outside(conn: Connection, frame: Frame) -> int:
-    """Return how many answers (of these models, variant 0) belong to no sample in scope."""
-    query = f"""{population(frame, ALWAYS)}
-    SELECT COUNT(*) FROM generation g JOIN model_version m ON m.id = g.model_version_id
-    WHERE g.variant = 0 {_MODELS if frame.models else ""}
-      AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.sample_id = g.sample_id)"""
-    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
-
-
-def count_shared(conn: Connection, frame: Frame) -> int:
-    """Return how many samples lie in several of the datasets in scope."""
-    query = """SELECT COUNT(*) FROM (
-      SELECT ss.sample_id FROM dataset d
-      JOIN selection_sample ss ON ss.selection_id = d.selection_id
-      WHERE d.id IN :datasets GROUP BY ss.sample_id HAVING COUNT(DISTINCT d.id) > 1) shared"""
-    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
-
-
 def population(frame: Frame, keys: Sequence[str]) -> str:
     """Return the SQL of the units in scope, as the head of a query (``WITH ... unit AS (...)``)."""
     if frame.runs or "run" in keys:
@@ -177,7 +149,7 @@ def population(frame: Frame, keys: Sequence[str]) -> str:
         tag = ", d.id AS dataset_id" if tags else ""
         wanted = _WANTED.format(tags=tag, where=_filters(frame))
         same = ""
-    models = _MODELS if frame.models else ""
+    models = MODELS if frame.models else ""
     unit = _UNIT.format(
         tags="".join(f", w.{name}" for name in tags),
         stored=same.format("g"),
@@ -236,7 +208,7 @@ _PAIR = """
   WHERE EXISTS (SELECT 1 FROM generation g
     WHERE g.model_version_id = m.id AND g.config_id = c.id) {models}"""
 
-_MODELS = "AND m.name IN :models"
+MODELS = "AND m.name IN :models"
 
 GENERATION_FAILED = """EXISTS (
     SELECT 1 FROM failure f JOIN run r ON r.id = f.run_id

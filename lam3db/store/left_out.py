@@ -1,0 +1,54 @@
+"""What a report leaves out: counted, so that the report can say it.
+
+What must hold: none of these is in any share or mean of :mod:`lam3db.store.aggregates`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lam3db.store.aggregates import ALWAYS, MODELS, bound, population, values_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from lam3db.store.aggregates import Frame
+
+
+def count_variants(conn: Connection, frame: Frame) -> int:
+    """Return how many answers in scope differ from the one counted (variant above 0)."""
+    query = f"""{population(frame, ALWAYS)}
+    SELECT COUNT(*) FROM unit u JOIN generation g
+      ON g.model_version_id = u.model_version_id AND g.config_id = u.config_id
+     AND g.sample_id = u.sample_id AND g.replicate = u.replicate AND g.variant > 0
+    WHERE u.generation_id IS NOT NULL"""
+    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
+
+
+def count_outside(conn: Connection, frame: Frame) -> int:
+    """Return how many answers (of these models, variant 0) belong to no sample in scope."""
+    query = f"""{population(frame, ALWAYS)}
+    SELECT COUNT(*) FROM generation g JOIN model_version m ON m.id = g.model_version_id
+    WHERE g.variant = 0 {MODELS if frame.models else ""}
+      AND NOT EXISTS (SELECT 1 FROM wanted w WHERE w.sample_id = g.sample_id)"""
+    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
+
+
+def count_shared(conn: Connection, frame: Frame) -> int:
+    """Return how many samples lie in several of the datasets in scope."""
+    query = """SELECT COUNT(*) FROM (
+      SELECT ss.sample_id FROM dataset d
+      JOIN selection_sample ss ON ss.selection_id = d.selection_id
+      WHERE d.id IN :datasets GROUP BY ss.sample_id HAVING COUNT(DISTINCT d.id) > 1) shared"""
+    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
+
+
+def count_opinions(conn: Connection, frame: Frame, judges: Sequence[int]) -> int:
+    """Return how many further opinions (replicate above 0) these judges have in scope."""
+    query = f"""{population(frame, ALWAYS)}
+    SELECT COUNT(*) FROM unit u JOIN score x ON x.generation_id = u.generation_id
+    WHERE x.judge_id IN :judges AND x.replicate > 0 AND x.revision = 0"""
+    values = {**values_of(frame), "judges": tuple(judges)}
+    return int(conn.execute(bound(query, values)).scalar_one())
