@@ -83,8 +83,9 @@ class JudgeJob:
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """What became of it. ``counts.cached`` were scored by a finding already stored.
+    """What became of it.
 
+    ``counts.cached`` were scored by a finding already stored, or by another process meanwhile.
     ``given_up`` answers in scope have failed for good or three times and were not tried again;
     ``revised`` are those of ``counts.new`` and ``counts.cached`` that had a score which was out of
     date; ``waiting`` tells for which other judges answers wait. ``ended_on`` is the day on which
@@ -291,11 +292,11 @@ def _link(
             return groups, _NOTHING
         pairs = [(digest, one) for digest in known for one in groups[digest]]
         if part.reason is None:
-            linked = writes.link_findings(conn, work.run_id, work.judge_id, pairs)
+            writes.link_findings(conn, work.run_id, work.judge_id, pairs)
         else:
             signed = (pairs, _AUTHOR, part.reason)
-            linked = writes.revise_links(conn, work.run_id, work.judge_id, *signed)
-        change = work.count(conn, replace(_NOTHING, cached=linked)) if linked else _NOTHING
+            writes.revise_links(conn, work.run_id, work.judge_id, *signed)
+        change = work.count(conn, replace(_NOTHING, cached=len(pairs)))  # whoever linked them
     return {digest: group for digest, group in groups.items() if digest not in known}, change
 
 
@@ -321,21 +322,25 @@ def _write(
             ]
     scored = sum(len(row.generation_ids) for row in findings)
     with work.store.write() as conn:
-        if findings:
-            _put(conn, work, part, findings)
+        new = _put(conn, work, part, findings) if findings else 0
         if failures:
             writes.put_failures(conn, work.run_id, Stage.JUDGE, failures)
-        return work.count(conn, replace(_NOTHING, new=scored, failed=len(failures)))
+        # what has its score from another process by now was not scored by this one
+        change = replace(_NOTHING, new=new, cached=scored - new, failed=len(failures))
+        return work.count(conn, change)
 
 
-def _put(conn: Connection, work: _Work, part: Part, findings: Sequence[FindingIn]) -> None:
-    """Write findings with their scores: first ones, revisions of both, or of the scores only."""
+def _put(conn: Connection, work: _Work, part: Part, findings: Sequence[FindingIn]) -> int:
+    """Write findings with their scores: first ones, revisions of both, or of the scores only.
+
+    Return how many scores were written.
+    """
     run = (conn, work.run_id, work.judge_id)
     if part.reason is None:
-        writes.put_findings(*run, findings)
-    elif part.anew:
+        return writes.put_findings(*run, findings)
+    pairs = [(row.subject_digest, one) for row in findings for one in row.generation_ids]
+    if part.anew:
         writes.put_revisions(*run, findings, author=_AUTHOR, reason=part.reason)
-    else:
-        writes.put_findings(*run, [replace(row, generation_ids=()) for row in findings])
-        pairs = [(row.subject_digest, one) for row in findings for one in row.generation_ids]
-        writes.revise_links(*run, pairs, author=_AUTHOR, reason=part.reason)
+        return len(pairs)
+    writes.put_findings(*run, [replace(row, generation_ids=()) for row in findings])
+    return writes.revise_links(*run, pairs, author=_AUTHOR, reason=part.reason)

@@ -72,8 +72,11 @@ class FindingIn:
     generation_ids: tuple[int, ...]
 
 
-def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[FindingIn]) -> None:
-    """Write findings with a score for each generation; what is there stays as it is."""
+def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[FindingIn]) -> int:
+    """Write findings with a score for each generation; return how many got their score now.
+
+    What is there stays as it is: another process may have judged the same meanwhile.
+    """
     at = now()
     fresh = {row.subject_digest: row.finding for row in reversed(rows)}
     insert_new(
@@ -89,7 +92,7 @@ def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[Fi
     ours = {subject: row[0] for subject, row in latest.items() if row[6:] == (run_id, at)}
     _put_attributes(conn, [(one, fresh[subject]) for subject, one in ours.items()])
     pairs = [(row.subject_digest, one) for row in rows for one in row.generation_ids]
-    _put_scores(conn, run_id, judge_id, pairs, latest, at)
+    return _put_scores(conn, run_id, judge_id, pairs, latest, at)
 
 
 def link_findings(

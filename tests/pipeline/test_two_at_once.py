@@ -13,10 +13,14 @@ import pytest
 from sqlalchemy import func, select
 
 sys.path.insert(0, str(Path(__file__).parent))
-from jobs import put, sample
+from jobs import job, judging, put, sample
 
+from lam3db.pipeline.generate import generate
+from lam3db.pipeline.judge import judge_pending
+from lam3db.pipeline.watch import Silence
 from lam3db.store import tables as t
 from lam3db.store.engine import open_store
+from lam3db.store.writes import RunCounts
 
 PROCESSES, SAMPLES = 4, 300
 
@@ -27,8 +31,8 @@ def test_four_processes_generate_and_judge_together(store_url: str, tmp_path: Pa
         put(store, [sample(number) for number in range(SAMPLES)])
     (tmp_path / "slow.yaml").write_text("name: slow\nkind: 'null'\nsource: 'null?delay_ms=30'\n")
     (tmp_path / "judge.yaml").write_text("name: j\nkind: 'null'\nsettings: {delay_ms: 100}\n")
-    generate = ["generate", "-m", "slow.yaml", "-d", "many", "--batch-size", "10"]
-    printed = together([*generate, "--db", store_url], tmp_path)
+    words = ["generate", "-m", "slow.yaml", "-d", "many", "--batch-size", "10"]
+    printed = together([*words, "--db", store_url], tmp_path)
     made = [int(re.findall(r"(\d+) new", text)[0]) for text in printed]
     assert sum(made) == SAMPLES, "an answer was counted as new by two processes, or by none"
     together(["judge", "--pending", "-j", "judge.yaml", "--db", store_url], tmp_path)
@@ -37,6 +41,33 @@ def test_four_processes_generate_and_judge_together(store_url: str, tmp_path: Pa
             assert conn.execute(select(func.count()).select_from(table)).scalar_one() == SAMPLES
         statuses = conn.execute(select(t.run.c.status).distinct()).scalars().all()
         assert statuses == ["finished"]
+        judged = select(func.sum(t.run.c.new_count)).where(t.run.c.kind == "judge")
+        assert conn.execute(judged).scalar_one() == SAMPLES, "a score was counted as new twice"
+
+
+class Meanwhile(Silence):
+    """Lets another process's worth of work happen once it is known what is to be judged."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def begin(self, name: str, total: int, cached: int, failed: int) -> None:
+        super().begin(name, total, cached, failed)
+        with open_store(self.url, mode="write") as other:
+            assert judge_pending(other, judging()).counts.new == total
+
+
+def test_what_another_process_has_scored_meanwhile_is_left_to_it(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        put(store, [sample(number) for number in range(20)])
+        generate(store, job())
+        late = judge_pending(store, judging(), Meanwhile(store_url))
+        assert late.counts == RunCounts(planned=20, new=0, cached=20, failed=0)
+        with store.read() as conn:
+            rows = conn.execute(select(t.run.c.new_count, t.run.c.cached_count)).all()
+            scores = conn.execute(select(func.count()).select_from(t.score)).scalar_one()
+    assert scores == 20
+    assert sorted(map(tuple, rows)) == [(0, 20), (20, 0), (20, 0)]
 
 
 def together(words: list[str], folder: Path) -> list[str]:
