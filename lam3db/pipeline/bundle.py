@@ -8,10 +8,7 @@ its name when it is whole, and only its owner can read it; nothing at home is wr
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sqlite3
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +16,10 @@ from sqlalchemy import select
 
 from lam3db import plugins
 from lam3db.config import load_judge_config
-from lam3db.errors import ConfigError, InputError, NotFoundError
+from lam3db.errors import ConfigError, NotFoundError
 from lam3db.hashing import unescape
 from lam3db.media import MediaRoot
+from lam3db.pipeline.bundle_file import media_part, new_file, refuse_taken
 from lam3db.pipeline.judge import shown_subject
 from lam3db.pipeline.judge_todo import WINDOW
 from lam3db.pipeline.watch import Silence
@@ -34,7 +32,7 @@ from lam3db.store.values import chunks
 from lam3db.store.verify import judge_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -80,7 +78,7 @@ def create_bundle(
 
     """
     media = path.with_name(f"{path.stem}_media")
-    _refuse_taken(path, media)
+    refuse_taken(path, media)
     with store.read() as home:
         identities = [_identity(home, name, watch or Silence()) for name in judges]
         _refuse_unfit(identities)
@@ -90,7 +88,7 @@ def create_bundle(
         needs = Needs(frozenset(part for one in identities for part in one.sees), redact)
         if not ids:
             return BundleResult(None, None, tuple(identities), counts, None, ())
-        with _new_file(path, media) as part:
+        with new_file(path, media) as part:
             images = MediaRoot(store.media_root)
             bundled = _write(home, images, part, ids, identities, needs)
     beside = media if bundled.images else None
@@ -172,43 +170,10 @@ def _write(
     with contextlib.closing(sqlite3.connect(part)) as plain:
         plain.execute("PRAGMA journal_mode = DELETE")  # one file to carry, not three
     if bundled.images:
-        folder = MediaRoot(str(_media_part(part)))
+        folder = MediaRoot(str(media_part(part)))
         for name in bundled.images:
             folder.put(images.read(name))
     return bundled
-
-
-def _media_part(part: Path) -> Path:
-    return part.with_name(f"{part.name}.media")
-
-
-def _refuse_taken(path: Path, media: Path) -> None:
-    if not path.parent.is_dir():
-        raise InputError(f"-o {path}: the folder {path.parent} is not there")
-    for one in (path, media):
-        if one.exists():
-            raise InputError(f"{one} exists already: take it away, or name another file with -o")
-
-
-@contextlib.contextmanager
-def _new_file(path: Path, media: Path) -> Iterator[Path]:
-    """Yield a file that only its owner can read; it and its images get their names at the end."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    images = _media_part(part)
-    try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        images.mkdir(mode=0o700)
-        yield part
-        if any(images.iterdir()):
-            images.rename(media)
-        part.rename(path)
-    except OSError as error:
-        raise InputError(f"-o {path} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(images, ignore_errors=True)
-        for end in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):  # a folder that is read-only holds no part of ours
-                part.with_name(part.name + end).unlink(missing_ok=True)
 
 
 def _left_out(needs: Needs) -> tuple[str, ...]:
