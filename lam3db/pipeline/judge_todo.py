@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 WINDOW = 2048
 """Generations whose texts are in memory at once."""
+SHARED = 256
+"""The same where asking costs: as often it is looked up what another process has had said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,20 @@ def _ensemble(
     return Todo(tuple(parts), given_up, members.waited_for(conn, outlook, job.judge, watch))
 
 
-def windows(todo: Todo) -> Iterator[Part]:
-    """Yield the parts, each cut into pieces that fit into memory."""
+def windows(todo: Todo, size: int = WINDOW, earlier: int = 0) -> Iterator[Part]:
+    """Yield the parts, each cut into pieces of ``size`` answers at most, that fit into memory.
+
+    ``earlier`` processes have begun with the same work: this one begins as far from them as it
+    can, in the middle, then in the middle of a half, and meets them on the way.
+    """
     for part in todo.parts:
-        for start in range(0, len(part.ids), WINDOW):
-            yield replace(part, ids=part.ids[start : start + WINDOW])
+        turn = int(_between(earlier) * len(part.ids))
+        ids = [*part.ids[turn:], *part.ids[:turn]]
+        for start in range(0, len(ids), size):
+            yield replace(part, ids=ids[start : start + size])
+
+
+def _between(number: int) -> float:
+    """Return 0, 1/2, 1/4, 3/4, 1/8 ...: the binary digits mirrored (van der Corput 1935)."""
+    digits = f"{number:b}"[::-1]
+    return int(digits, 2) / (1 << len(digits))

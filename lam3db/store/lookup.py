@@ -119,3 +119,17 @@ def other_live_runs(conn: Connection, run: int, model_version: int, config: int)
         c.heartbeat_at > alive,
     )
     return int(conn.execute(count).scalar_one())
+
+
+def earlier_live_runs(conn: Connection, run: int, judge: int) -> int:
+    """Return how many runs that began before this one are at work under this judge."""
+    c = t.run.c
+    alive = int(time.time() * 1_000_000) - _ALIVE_MICROSECONDS
+    count = select(func.count()).where(
+        c.id < run,
+        c.kind == str(RunKind.JUDGE),
+        c.status == str(RunStatus.RUNNING),
+        c.judge_id == judge,
+        c.heartbeat_at > alive,
+    )
+    return int(conn.execute(count).scalar_one())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 import sys
 from collections import Counter
 from datetime import date
@@ -21,6 +23,7 @@ from lam3db.config import JudgeConfig
 from lam3db.endpoints import retry
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
+from lam3db.pipeline.judge_todo import SHARED
 from lam3db.pipeline.watch import Silence
 from lam3db.records import RunStatus
 from lam3db.store import tables as t
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY = "sk-loopback-0123456789abcdef"
+KIND = "openai-moderation"
 ANSWERS = 30
 
 
@@ -206,3 +210,29 @@ def test_a_judge_whose_service_has_ended_links_what_it_said_and_asks_nothing(
     assert (result.counts.cached, result.counts.new, result.counts.failed) == (12, 0, 0)
     assert (result.ended_on, result.status, result.error) == (LAST, RunStatus.FAILED, None)
     assert (count(store, t.score), count(store, t.failure)) == (24, 0)
+
+
+@pytest.mark.timeout(120)
+def test_two_processes_do_not_pay_for_the_same_answers(store_url: str, tmp_path: Path) -> None:
+    many = 1200
+    with open_store(store_url, mode="write") as opened:
+        put(opened, [sample(number) for number in range(many)])
+        generate(opened, job())
+
+    def slow(asked: Asked) -> Play:
+        return Play(body=moderate(asked).body, wait_s=0.01)
+
+    with FaultyServer(slow) as server:
+        config = tmp_path / "mod.yaml"
+        settings = dict(judging(server, timeout_s=30.0).settings)
+        config.write_text(json.dumps({"name": "mod", "kind": KIND, "settings": settings}))
+        words = ["judge", "--pending", "-j", str(config), "--db", store_url]
+        command = [sys.executable, "-m", "lam3db", *words]
+        both = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+        for process in both:
+            _, errors = process.communicate(timeout=100)
+            assert process.returncode == 0, errors
+        twice = len(server.asked) - many
+    with open_store(store_url, mode="read") as opened:
+        assert count(opened, t.score) == count(opened, t.finding) == many
+    assert twice <= 2 * SHARED, f"{twice} of {many} answers were asked for twice"
