@@ -164,6 +164,27 @@ class SocksProxy(_Proxy):
         return f"socks5h://127.0.0.1:{self.port}"
 
 
+class _Says(socketserver.BaseRequestHandler):
+    of: SaysOnly
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        with contextlib.suppress(OSError):
+            self.request.sendall(self.of.words)
+            self.request.shutdown(socket.SHUT_WR)
+            self.request.recv(65536)
+
+
+class SaysOnly(_Proxy):
+    """A server or proxy that answers whatever it is asked with the same bytes."""
+
+    handler = _Says
+
+    def __init__(self, words: bytes) -> None:
+        super().__init__({})
+        self.words = words
+
+
 def _pump(one: Any, other: socket.socket) -> None:
     """Carry bytes both ways until either side has had enough."""
     with contextlib.suppress(OSError), other:

@@ -73,7 +73,7 @@ class Client:
             options.output_price or 0.0,
         )
         self._host = urlsplit(options.url).netloc
-        self._exchange = Exchange(options.url.rstrip("/"), scheme, self.key)
+        self._exchange = Exchange(options.url.rstrip("/"), scheme, self.key, self.proxy.secrets)
         self._lock = threading.Lock()
         self._wires: list[Wire] = []
         self._flights: list[Flight[Any]] = []
@@ -129,7 +129,7 @@ class Client:
         with self._lock:
             if self._wires:
                 return self._wires.pop()
-        return Wire(self.proxy, self.options.timeout_s)
+        return Wire(self.proxy, self.options.timeout_s, self._exchange.masked)
 
     def _keep_wire(self, wire: Wire) -> None:
         with self._lock:
@@ -145,6 +145,7 @@ class Client:
                 try:
                     return self._once(wire, call, read, stop)
                 except FaultError as fault:
+                    self._exchange.clear(fault)  # what `read` says of a reply
                     # to be told to wait is no fault of this call while others are answered
                     waits += fault.way is Way.WAIT
                     patient = seen != self._answered and waits < _PATIENCE * self.options.attempts

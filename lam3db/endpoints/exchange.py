@@ -1,7 +1,8 @@
 """One call and its reply: JSON there, JSON back, the key in its header and nowhere else.
 
 What must hold: a reply is JSON to its end, or a fault; the key is in no reply and in no
-fault, should the endpoint repeat it.
+fault, should the endpoint repeat it, and the proxy's password in no fault. Good replies are
+not searched for that: it may be any word, and an answer must stay what it was.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class Exchange:
     base: str
     scheme: Scheme
     key: Key | None
+    proxy_secrets: tuple[Key, ...] = ()
 
     def send(self, wire: Wire, call: Call) -> Reply:
         """Send a call and return its JSON; raise FaultError for whatever else comes back."""
@@ -103,19 +105,31 @@ class Exchange:
             raw = wire.send(method, self.base + call.path, headers, data)
             body = self._without_key(raw.body)
             if raw.status // 100 != 2:  # noqa: PLR2004 - success
+                body = self._told(body)
                 text = body[:4096].decode("utf-8", "replace")
                 told = self._clean(_json_or_none(body))
                 raise self.scheme.classify(
                     ErrorReply(raw.status, self._heads(raw.headers), told, text)
                 )
         except FaultError as fault:
-            fault.args = (self._masked(str(fault)),)
+            self.clear(fault)
             raise
-        value = self._clean(_json(body))
+        value = self._clean(_json(body, self._told))
         return Reply(value, 1000 * (time.monotonic() - started), usage_of(value))
 
-    def _masked(self, text: str) -> str:
-        return text if self.key is None else self.key.mask(text)
+    def masked(self, text: str) -> str:
+        """Return a text for people without any secret of this exchange, nor pieces of one."""
+        for secret in (self.key, *self.proxy_secrets):
+            text = text if secret is None else secret.mask_pieces(text)
+        return text
+
+    def clear(self, fault: FaultError) -> None:
+        """Take the secrets out of a fault's text."""
+        fault.args = (self.masked(str(fault)),)
+
+    def _told(self, body: bytes) -> bytes:
+        """Return what of a reply may be shown in a fault."""
+        return self.masked(body.decode("utf-8", "replace")).encode()
 
     def _clean(self, value: Any) -> Any:
         try:
@@ -126,7 +140,7 @@ class Exchange:
     def _heads(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return a reply's headers without the key, before they are cut to be shown."""
         clean = CaseInsensitiveDict[str]()
-        clean.update({name: self._masked(value) for name, value in headers.items()})
+        clean.update({name: self.masked(value) for name, value in headers.items()})
         return clean
 
     def _without_key(self, body: bytes) -> bytes:
@@ -145,12 +159,12 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes, told: Callable[[bytes], bytes] = bytes) -> Any:
     """Return a reply's JSON; what is cut short or none at all is a fault."""
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        start = body[:60].decode("utf-8", "replace")
+        start = told(body)[:60].decode("utf-8", "replace")
         text = f"the reply is no JSON ({len(body)} bytes, {start!r} ...): {error}"
         fault = FaultError(Way.AGAIN, "NotJsonError", text)
         fault.billed = True

@@ -3,15 +3,15 @@
 The environment comes first. The file is read for the one name asked and never loaded into
 the environment, where every program we start would see all of it.
 
-What must hold: a key is shown, stored and logged nowhere; a key that cannot be one is told
-by its variable's name.
+What must hold: a key is shown, stored and logged nowhere, nor is a piece of it in an error; a
+key that cannot be one is told by its variable's name.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from lam3db.redaction import MASK
 ENV_FILE = ".env"
 _CLEAN = re.compile(r"[!-~]+")
 _SHORT = 4
+_PIECE = 12
+"""Characters: so much of a key is masked in an error even where the rest of it was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,23 @@ class Key:
                 text = text.replace(form, MASK)
         return text
 
+    def mask_pieces(self, text: str) -> str:
+        """Return ``text`` without the key and without any long piece of it; for errors only."""
+        text = self.mask(text)
+        value = self.value
+        pieces = {value[at : at + _PIECE] for at in range(len(value) - _PIECE + 1)}
+        hidden: set[int] = set()
+        for piece in pieces:
+            hidden.update(
+                place
+                for found in re.finditer(f"(?={re.escape(piece)})", text)
+                for place in range(found.start(), found.start() + _PIECE)
+            )
+        return "".join(
+            one if place not in hidden else "" if place - 1 in hidden else MASK
+            for place, one in enumerate(text)
+        )
+
     def mask_json(self, value: Any) -> Any:
         """Return a JSON value without the key in its texts and names.
 
@@ -54,8 +73,19 @@ class Key:
         return value
 
     def _forms(self) -> tuple[str, ...]:
-        packed = b64encode(self.value.encode()).decode().rstrip("=")
-        return self.value, quote(self.value, safe=""), packed
+        raw = self.value.encode()
+        packed = b64encode(raw).decode().rstrip("=")
+        return self.value, quote(self.value, safe=""), packed, *_packed_inside(raw)
+
+
+def _packed_inside(raw: bytes) -> tuple[str, ...]:
+    """Return what Base64 makes of it amid other bytes, but for what depends on those."""
+    found = {
+        pack(bytes(lead) + raw)[start : 8 * (lead + len(raw)) // 6].decode()
+        for lead, start in ((0, 0), (1, 2), (2, 3))
+        for pack in (b64encode, urlsafe_b64encode)
+    }
+    return tuple(sorted(one for one in found if len(one) >= 2 * _SHORT))
 
 
 def find_key(variable: str) -> Key | None:

@@ -14,15 +14,16 @@ A server without network reaches an API through a machine that has it, by one of
     # then: url: http://127.0.0.1:8000/v1
 
 What must hold: a key never crosses a network unencrypted; a proxy's password is shown
-nowhere.
+nowhere, should the proxy itself repeat it.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from lam3db.endpoints.keys import Key
 from lam3db.errors import ConfigError
 from lam3db.redaction import redact
 
@@ -42,6 +43,17 @@ class Proxy:
         if self.url is None:
             return "direct"
         return f"{redact(self.url)} ({self.named_by})"
+
+    @property
+    def secrets(self) -> tuple[Key, ...]:
+        """Return its password in each spelling in which a proxy has seen it."""
+        parts = urlsplit(self.url or "")
+        user, password = parts.username or "", parts.password
+        if not (password or user):
+            return ()
+        login = f"{unquote(user)}:{unquote(password or '')}"
+        found = (login, unquote(password), password) if password else (login,)
+        return tuple(Key(one, "proxy", self.named_by) for one in dict.fromkeys(found))
 
 
 def proxy_for(url: str, setting: str) -> Proxy:

@@ -12,6 +12,7 @@ for.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -28,7 +29,7 @@ from requests.adapters import HTTPAdapter
 from lam3db.endpoints.faults import FaultError, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lam3db.endpoints.proxy import Proxy
 
@@ -145,8 +146,11 @@ def _watched(base: Any, cutter: _Cutter) -> Any:
 class Wire:
     """A session for one thread at a time."""
 
-    def __init__(self, proxy: Proxy, timeout_s: float) -> None:
+    def __init__(self, proxy: Proxy, timeout_s: float, masked: Callable[[str], str] = str) -> None:
+        """Open nothing yet; ``masked`` takes secrets out of what is told of a fault."""
+        _silence_urllib3()
         self.aborted = False
+        self._masked = masked
         self._timeout_s = timeout_s
         self._cutter = _Cutter()
         self._session = _Session()
@@ -172,7 +176,8 @@ class Wire:
         try:
             raw = self._exchanged(method, url, headers, data, late)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise (self._too_late() if late.is_set() else _fault(error)) from error
+            # not chained: what a proxy said may hold its password, and a traceback would show it
+            raise (self._too_late() if late.is_set() else _fault(error, self._masked)) from None
         if late.is_set():  # a connection that is cut looks like one that has ended
             raise self._too_late()
         return raw
@@ -228,7 +233,7 @@ class Wire:
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         packing = response.headers.get("Content-Encoding", "identity")
         if packing != "identity":
-            text = f"a reply packed as {packing[:40]!r}, which was not asked for"
+            text = f"a reply packed as {self._masked(packing)[:40]!r}, which was not asked for"
             raise FaultError(Way.LATER, "WrongSchemaError", text)
         body = bytearray()
         for chunk in response.raw.stream(_CHUNK, decode_content=False):
@@ -255,9 +260,15 @@ def _billed(fault: FaultError) -> FaultError:
     return fault
 
 
-def _fault(error: Exception) -> FaultError:
+def _silence_urllib3() -> None:
+    """Keep urllib3 from telling what it got: a broken head, say, with a key that came back."""
+    for name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.response"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _fault(error: Exception, masked: Callable[[str], str]) -> FaultError:
     """Return what an exception of requests or urllib3 means."""
-    text = _plain(error)
+    text = masked(_plain(error))
     unproven = isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY" in text
     if unproven or "TLS CA certificate bundle" in text:
         cure = "where a proxy signs with a certificate of its own, name it: REQUESTS_CA_BUNDLE"

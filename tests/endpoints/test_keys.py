@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lam3db.endpoints.keys import find_key, require_key
+from lam3db.endpoints.keys import Key, find_key, require_key
 from lam3db.endpoints.proxy import check_secrecy, check_url, proxy_for
 from lam3db.errors import ConfigError
 
@@ -40,6 +41,21 @@ def test_the_environment_comes_first(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_a_missing_key_is_told_with_both_places() -> None:
     with pytest.raises(ConfigError, match=r"judge a: no key: set A_KEY .* \.env"):
         require_key("A_KEY", "judge a")
+
+
+def test_a_key_is_masked_in_pieces_and_amid_base64() -> None:
+    value = "q7Zr1-Plain_Nothing?Shaped~99xyz"
+    key = Key(value, "A_KEY", "the environment")
+    for cut in (value[:-3], value[:14], value[9:], f"{value[:16]}\n{value[16:]}"):
+        told = key.mask_pieces(f"no {cut} is one, {cut}")
+        assert told.startswith("no ***")
+        assert not any(value[at : at + 12] in told for at in range(len(value)))
+    for lead in ("Bearer ", "me:", ":", ""):
+        for pack in (base64.b64encode, base64.urlsafe_b64encode):
+            packed = pack(f"{lead}{value} and more".encode()).decode()
+            left = key.mask(packed).split("***")
+            assert len(left) == 2, "all of it is one run"
+    assert key.mask_pieces("what is safe stays") == "what is safe stays"
 
 
 @pytest.mark.parametrize("value", ["sk-a b", "sk-a\n", "'sk-quoted'", "sk-ключ", "\tsk"])

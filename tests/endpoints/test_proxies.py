@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 from faulty_server import Asked, FaultyServer, Play
-from proxies import HttpProxy, SocksProxy
+from proxies import HttpProxy, SaysOnly, SocksProxy
 
 from lam3db.config_shapes import EndpointOptions
 from lam3db.endpoints import retry
@@ -142,6 +144,49 @@ def test_a_proxy_that_refuses_us_ends_all_without_its_password(
                 ask(f"{scheme}://{FAR}/v1")
             assert "falsch" not in str(caught.value)
         assert not server.asked
+
+
+LOGIN = base64.b64encode(b"me:geheimnis7").decode()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "HTTP/1.1 407 geheimnis7 is wrong\r\nContent-Length: 20\r\n\r\nlogin geheimnis7 bad",
+        f"HTTP/1.1 502 {LOGIN}\r\nContent-Length: {len(LOGIN)}\r\n\r\n{LOGIN}",
+        f"{'x' * 950}geheimnis7 geheimnis7 geheimnis7\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\ngeheimnis7",
+        "HTTP/1.1 302 geheimnis7\r\nLocation: /?u=geheimnis7\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_proxy_that_repeats_its_password_is_not_repeated(
+    scheme: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(0)
+    with SaysOnly(said.encode()) as proxy:
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://me:geheimnis7@127.0.0.1:{proxy.port}")
+        client = Client(EndpointOptions(url=f"{scheme}://{FAR}/v1", attempts=1), "judge stub")
+        told = ""
+        try:
+            told += repr(list(client.ask([Call(1, "/ask", dict)], _number)))
+        except EndpointError as error:
+            told += "".join(traceback.format_exception(error))
+        finally:
+            client.close()
+    assert told
+    for secret in ("geheim", LOGIN.rstrip("=")):
+        assert secret not in told + caplog.text
+
+
+def test_a_broken_head_with_the_key_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with SaysOnly(f"HTTP/1.1 200 OK\r\n{KEY}\r\nContent-Length: x\r\n\r\n".encode()) as server:
+        url = f"http://127.0.0.1:{server.port}/v1"
+        options = EndpointOptions(url=url, key_env="STUB_KEY", attempts=1)
+        client = Client(options, "judge stub")
+        told = repr(list(client.ask([Call(1, "/ask", dict)], _number)))
+        client.close()
+    assert KEY not in told + caplog.text
 
 
 def test_a_proxy_that_is_not_there_ends_all() -> None:
