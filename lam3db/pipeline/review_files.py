@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import struct
 import warnings
 import zipfile
@@ -30,6 +31,7 @@ LARGEST_UNPACKED = 256 * MIB
 MOST_ROWS = 100_000
 _MOST_COLUMNS = 64
 _MOST_PARTS = 200
+_SHOWN = 1000
 _SHEET = "items"
 _WIDE, _NARROW = 80, 16
 _DECODED = "utf-8-sig"
@@ -150,7 +152,7 @@ def _table(path: Path, lines: Iterator[list[str]], *, is_xlsx: bool) -> Sheet:
     while columns and not columns[-1]:
         columns.pop()
     if "item" not in columns or len(set(columns)) < len(columns):
-        shown = ", ".join(columns[:_MOST_PARTS]) or "nothing"
+        shown = ", ".join(columns)[:_SHOWN] or "nothing"
         raise InputError(f"{path}: its first row must name each column once, `item` first: {shown}")
     rows: list[tuple[int, dict[str, str]]] = []
     for number, line in enumerate(lines, 2):
@@ -174,6 +176,7 @@ def _csv_lines(path: Path, raw: bytes) -> Iterator[list[str]]:
         ) from None
     head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
+    _refuse_wide(path, text, delimiter)
     limit = csv.field_size_limit(LARGEST_FILE)
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
@@ -182,6 +185,23 @@ def _csv_lines(path: Path, raw: bytes) -> Iterator[list[str]]:
         raise InputError(f"{path}: is no CSV: {error}") from None
     finally:
         csv.field_size_limit(limit)
+
+
+def _refuse_wide(path: Path, text: str, delimiter: str) -> None:
+    """Count each row's cells before the parser makes a list of them all; raise InputError."""
+    cell = re.compile(rf'(?:"(?:[^"]++|"")*+"?)?[^{delimiter}\r\n]*+({delimiter}|\r\n?|\n|\Z)')
+    row = cells = 1
+    for found in cell.finditer(text):
+        if found[1] == delimiter:
+            cells += 1
+        else:
+            row, cells = row + 1, 1
+        if cells > _MOST_COLUMNS:
+            raise InputError(
+                f"{path}: row {row} has more than {_MOST_COLUMNS} columns, empty ones counted"
+            )
+        if row > MOST_ROWS:
+            return  # whoever reads the rows says so
 
 
 def _xlsx_lines(path: Path, raw: bytes) -> Iterator[list[str]]:

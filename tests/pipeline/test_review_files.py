@@ -7,6 +7,7 @@ import io
 import random
 import re
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from lam3db.errors import ConfigError, InputError, Lam3Error, NotFoundError
 from lam3db.media import MediaRoot
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.review_export import Export, Exported, export_review
+from lam3db.pipeline.review_files import read_sheet
 from lam3db.pipeline.review_import import Import, Imported, import_labels
 from lam3db.pipeline.review_items import disputed
 from lam3db.pipeline.review_labels import (
@@ -198,6 +200,23 @@ def test_every_fault_is_told_and_nothing_is_stored(store: Store, tmp_path: Path)
     assert [count(store, table) for table in ("judge", "finding", "run WHERE kind = 'judge'")] == [
         0
     ] * 3
+
+
+def test_a_row_of_commas_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    for odd in ("", 'a"', '"a\n,""b",'):
+        path.write_text(f"item,label\r\n{odd}{chr(44) * 10_000_000}\r\n")
+        tracemalloc.start()
+        with pytest.raises(InputError, match="row 2 has more than 64 columns"):
+            read_sheet(path)
+        assert tracemalloc.get_traced_memory()[1] < 120 << 20
+        tracemalloc.stop()
+    path.write_text("item,label\r\n" + "1,x\r\n" * 100 + '2,"' + "a, b" * 1000 + '"\r\n')
+    assert len(read_sheet(path).rows) == 101
+    path.write_text(f"{'x' * 9_000_000},y\n")
+    with pytest.raises(InputError, match="its first row") as caught:
+        read_sheet(path)
+    assert len(str(caught.value)) < 2000
 
 
 def test_people_reorder_and_leave_out_rows(store: Store, tmp_path: Path) -> None:
