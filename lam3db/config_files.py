@@ -31,6 +31,7 @@ Place = tuple[str | int, ...]
 _LARGEST_FILE = 1 << 20
 _MOST_NODES = 20_000
 _DEEPEST = 32
+_LONGEST_NUMBER = 40
 _TAG = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)|[-+]?0[xX][0-9a-fA-F_]+")
 _EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
@@ -283,6 +284,8 @@ def _integer(text: str) -> int:
             f"YAML reads {text} in another base than ten: "
             f"write the number plainly, or '{text}' for the text"
         )
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} digits, which nobody computes with")
     return int(text.replace("_", ""), 0)
 
 

@@ -195,6 +195,8 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_lines() -> None:
         ("do_sample: 'true'", "true or false"),
         ("greedy: 'yes'", "write true or false"),
         ("seed: 010", "another base"),
+        (f"seed: 0x{'f' * 9000}", "nobody computes with"),
+        (f"seed: {'9' * 5000}", "nobody computes with"),
         ("seed: 0o10", "is not a whole number"),
         ("seed: 42.0", "is not a whole number"),
         ("seed: 9007199254740992", "below 2\\*\\*53"),

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from lam3db.datasets.lines import Row
 
 MAX_BYTES = 1 << 30
+MAX_LINES = 2_000_000
+"""Lines of a file, line ends inside of a CSV's cells counted: what is read is kept in memory."""
+_CHUNK = 1 << 20
 MOST_ATTRIBUTES = 1000
 PREFIX = "attribute."
 READ = (
@@ -77,6 +80,7 @@ def read_scores(path: Path) -> ScoreList:
     file = find_file(path)
     if file.stat().st_size > MAX_BYTES:
         raise InputError(f"{file} is larger than {MAX_BYTES >> 30} GiB: split it")
+    _refuse_long(file)
     faults = Faults(file)
     rows = read_rows(file, faults)
     _check_columns(rows, faults)
@@ -90,6 +94,19 @@ def read_scores(path: Path) -> ScoreList:
     _refuse_contradictions(found, faults)
     faults.raise_if_any()
     return ScoreList(digest, identity, found, faults)
+
+
+def _refuse_long(file: Path) -> None:
+    """Count the lines before any is parsed; raise InputError for too many."""
+    lines = 0
+    try:
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                lines += chunk.count(b"\n")
+                if lines > MAX_LINES:
+                    raise InputError(f"{file} has more than {MAX_LINES:,} lines: split it")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _check_columns(rows: Sequence[Row], faults: Faults) -> None:

@@ -24,14 +24,19 @@ def read_table(path: Path, delimiter: str, faults: Faults) -> list[Row]:
     """Return the rows below the header; cells are text, an empty cell is ``""``."""
     before = csv.field_size_limit(MAX_LINE)
     try:
-        records = list(_records(path, delimiter, faults))
+        return _rows(_records(path, delimiter, faults), delimiter, faults)
     finally:
         csv.field_size_limit(before)
-    if not records:
+
+
+def _rows(records: Iterator[tuple[int, list[str]]], delimiter: str, faults: Faults) -> list[Row]:
+    """Return the rows that fit the header; of the others nothing is kept, whatever their size."""
+    first = next(records, None)
+    if first is None:
         return []
-    header = _header(records[0][1], delimiter, faults)
+    header = _header(first[1], delimiter, faults)
     rows = []
-    for line, cells in records[1:]:
+    for line, cells in records:
         if len(cells) == len(header):
             rows.append(Row(line, dict(zip(header, cells, strict=True))))
         else:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
+from lam3db.datasets.faults import Faults
 from lam3db.datasets.lines import MAX_LINE
 from lam3db.datasets.load import Options, load_dataset
+from lam3db.datasets.table import read_table
 from lam3db.errors import InputError
 from lam3db.records import text_of
 
@@ -193,6 +196,17 @@ def test_each_fault_of_a_table_is_named(tmp_path: Path, text: str, says: str) ->
 def test_lines_of_a_table_are_counted_in_the_file(tmp_path: Path) -> None:
     (fault,) = faults(table(tmp_path, 'key,prompt\na,"x\ny\nz"\n\nb,\n'))
     assert fault == "line 6, prompt: neither text nor image"
+
+
+def test_rows_that_do_not_fit_the_header_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_bytes(b"prompt\n" + (b"," * 500_000 + b"\n") * 20)
+    faults = Faults(path)
+    tracemalloc.start()
+    assert read_table(path, ",", faults) == []
+    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    tracemalloc.stop()
+    assert faults.count == 20
 
 
 def test_a_cell_larger_than_the_usual_limit_is_read(tmp_path: Path) -> None:

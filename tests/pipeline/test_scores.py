@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import merging
@@ -268,6 +269,19 @@ def test_odd_files_are_refused(fresh: str, tmp_path: Path) -> None:
         stream.truncate((1 << 30) + 1)
     with pytest.raises(InputError, match="larger than 1 GiB"):
         take(fresh, huge)
+
+
+def test_a_file_of_endless_lines_is_refused_before_they_are_read(
+    fresh: str, tmp_path: Path
+) -> None:
+    for name in ("many.jsonl", "many.csv"):
+        many = tmp_path / name
+        many.write_bytes(b"{}\n" * 2_000_001)
+        tracemalloc.start()
+        with pytest.raises(InputError, match="more than 2,000,000 lines: split it"):
+            take(fresh, many)
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+        tracemalloc.stop()
 
 
 def test_judges_of_one_name_are_not_pooled(home: str, tmp_path: Path) -> None:
