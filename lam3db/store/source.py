@@ -33,7 +33,7 @@ from lam3db.store.values import from_json, paged, to_json
 from lam3db.store.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from sqlalchemy import Column, Connection, Select, Table
 
@@ -184,18 +184,41 @@ def _refuse_live_schema(address: Address) -> None:
     with address.path.open("rb") as stream:
         if stream.read(len(sqlite.MAGIC)) != sqlite.MAGIC:
             return  # opening it says what it is
+    for end in ("-journal", "-wal", "-shm"):  # SQLite would wait for a pipe for ever
+        beside = address.path.with_name(address.path.name + end)
+        if beside.is_symlink() or (beside.exists() and not beside.is_file()):
+            raise DatabaseForeignError(f"{beside} is refused: it is no regular file")
     with contextlib.closing(sqlite.connect_read(address.path)) as connection:
-        found = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    ours = {*metadata.tables, "lam3db_version"}
-    for kind, name, sql in found:
-        odd = kind == "trigger" or (kind == "view" and name in ours)
-        virtual = kind == "table" and "VIRTUAL" in str(sql).upper().split()[:3]
-        if odd or virtual:
-            what = "virtual table" if virtual else kind
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+        virtual = {
+            name
+            for _, name, kind, *_ in connection.execute("PRAGMA table_list")
+            if kind == "virtual"
+        }
+    for kind, name, table, sql in found:
+        what = _alive(kind, name, table, sql, virtual)
+        if what is not None:
             raise DatabaseForeignError(
                 f"{address.shown} is refused: it holds the {what} {str(name)[:60]!r}, which no"
                 " lam3db made; copy its rows with `lam3db db backup` on the host it comes from"
             )
+
+
+def _alive(
+    kind: str, name: str, table: str, sql: str | None, virtual: Collection[str]
+) -> str | None:
+    """Return what an object is that computes when our tables are read; None for one at rest."""
+    ours = {*metadata.tables, "lam3db_version"}
+    if kind == "trigger" or (kind == "view" and name in ours):
+        return kind
+    if name in virtual:
+        return "virtual table"
+    known = {index.name for one in metadata.tables.values() for index in one.indexes}
+    if kind == "index" and sql is not None and table in ours and name not in known:
+        computes = sql.count("(") > 1 or "WHERE" in sql.upper()
+        return "computed index" if computes else None
+    return None
 
 
 def _beside(address: Address) -> str | None:

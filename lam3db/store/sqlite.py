@@ -88,6 +88,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     except sqlite3.Error:
         connection.close()
         raise
+    except UnicodeDecodeError as error:  # SQLite's own message, which repeats the file's bytes
+        connection.close()
+        raise StoreError(f"{path}: the file is damaged: go back to a backup") from error
     return connection
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -163,6 +164,50 @@ def test_what_works_by_itself_is_refused_before_a_row_is_read(
         statements.append(LIVE[what])
     spoil(hostile, *statements)
     refused(target, hostile, DatabaseForeignError, f"it holds the {what}")
+
+
+def test_a_virtual_table_in_disguise_is_refused(hostile: Path, target: str) -> None:
+    spoil(
+        hostile,
+        "CREATE VIRTUAL TABLE other USING fts5(x)",
+        "UPDATE sqlite_master SET sql = 'CREATE/**/VIRTUAL/**/TABLE other USING fts5(x)'"
+        " WHERE name = 'other'",
+    )
+    refused(target, hostile, DatabaseForeignError, "it holds the virtual table 'other'")
+
+
+def test_an_index_that_computes_is_refused_before_it_does(hostile: Path, target: str) -> None:
+    dear = "+".join(f"length(hex(zeroblob(9000000 + id + {n})))" for n in range(100))
+    spoil(
+        hostile,
+        "CREATE INDEX dear ON log_entry(length(id))",
+        f"UPDATE sqlite_master SET sql = 'CREATE INDEX dear ON log_entry({dear})'"
+        " WHERE name = 'dear'",
+    )
+    refused(target, hostile, DatabaseForeignError, "it holds the computed index 'dear'")
+
+
+def test_an_index_of_somebodys_own_is_no_fault(hostile: Path, target: str) -> None:
+    spoil(hostile, "CREATE INDEX mine ON log_entry(created_at)")
+    assert merge_database(target, str(hostile)).changes
+
+
+@pytest.mark.parametrize("end", ["-journal", "-wal", "-shm"])
+def test_what_lies_beside_is_a_file(hostile: Path, target: str, end: str) -> None:
+    beside = hostile.with_name(hostile.name + end)
+    beside.unlink(missing_ok=True)
+    os.mkfifo(beside)
+    refused(target, hostile, DatabaseForeignError, "no regular file")
+    beside.unlink()
+    beside.symlink_to("/dev/zero")
+    refused(target, hostile, DatabaseForeignError, "no regular file")
+
+
+def test_a_schema_that_is_no_text_is_told_in_one_line(hostile: Path, target: str) -> None:
+    data = hostile.read_bytes()
+    for old in (b"CREATE TABLE", b"issue_link", b"log_entry"):
+        hostile.write_bytes(data.replace(old, b"\xeb" * len(old)))
+        refused(target, hostile, Lam3Error, "")
 
 
 def test_a_secret_in_an_identity_is_refused(hostile: Path, target: str) -> None:
