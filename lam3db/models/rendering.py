@@ -86,7 +86,7 @@ class Renderer:
             prompt = self.processor.apply_chat_template(
                 conversation, add_generation_prompt=True, **self.arguments
             )
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError) as error:  # a loop beyond the sandbox's limit
             roles = ", ".join(message["role"] for message in conversation)
             message = f"the model's chat template refuses these messages ({roles}): {error}"
             raise InputError(message) from error

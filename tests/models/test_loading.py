@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -13,6 +13,9 @@ from safetensors.torch import load_file, save_file
 from lam3db.config import Quantization, RuntimeConfig
 from lam3db.errors import ModelError
 from lam3db.records import Answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FAMILIES = ("llava", "idefics2")
 
@@ -59,6 +62,21 @@ def test_unmerged_adapter_weights_are_refused(bench: Any, copied: Any) -> None:
     _spoil(folder, lambda weights: weights.update({"lm_head.lora_A.weight": torch.zeros(8, 128)}))
     with pytest.raises(ModelError, match="adapter weights"):
         bench.load(folder)
+
+
+@pytest.mark.parametrize("repo", ["", "evil/repo--"])
+def test_code_beside_a_model_is_not_run(bench: Any, copied: Any, tmp_path: Path, repo: str) -> None:
+    folder, mark = copied("llava"), tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    for name in ("config", "tokenizer_config", "processor_config", "generation_config"):
+        path = folder / f"{name}.json"
+        values = json.loads(path.read_text()) if path.exists() else {}
+        parts = ("Config", "ModelForImageTextToText", "Tokenizer", "Processor", "ImageProcessor")
+        values["auto_map"] = {f"Auto{part}": f"{repo}evil.X" for part in parts}
+        values["trust_remote_code"] = True
+        path.write_text(json.dumps(values))
+    bench.load(folder)
+    assert not mark.exists()
 
 
 def test_a_text_model_is_refused(bench: Any, copied: Any) -> None:

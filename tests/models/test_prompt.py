@@ -133,6 +133,20 @@ def test_a_template_that_leaves_text_out_is_told(bench: Any, copied: Any) -> Non
         model._preparer.prepare(bench.request(0, "Hello").messages)
 
 
+@pytest.mark.parametrize(
+    "template",
+    ["{% for n in range(10 ** 9) %}x{% endfor %}", "{{ ''.__class__.__mro__ }}", "{{ 1 // 0 }}"],
+)
+def test_a_template_that_would_not_end_or_looks_around_is_told(
+    bench: Any, copied: Any, template: str
+) -> None:
+    folder = copied("llava")
+    (folder / "chat_template.jinja").write_text(template)
+    model = bench.load(folder)
+    with pytest.raises(InputError, match="chat template refuses"):
+        model._preparer.prepare(bench.request(0, "Hello").messages)
+
+
 def test_a_template_that_leaves_an_image_out_is_told(bench: Any, copied: Any, draw: Any) -> None:
     folder = copied("llava")
     template = "{% for m in messages %}{{ m['content'][-1]['text'] }}{% endfor %}"
