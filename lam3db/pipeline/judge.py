@@ -23,7 +23,7 @@ from lam3db.pipeline import members
 from lam3db.pipeline.ending import recorded_end
 from lam3db.pipeline.interrupt import Interruption
 from lam3db.pipeline.judge_run import start_judge_run
-from lam3db.pipeline.judge_todo import SHARED, WINDOW, survey, windows
+from lam3db.pipeline.judge_todo import survey, window_size, windows
 from lam3db.pipeline.watch import Silence, Watch
 from lam3db.records import (
     Failed,
@@ -207,7 +207,7 @@ def _drain(work: _Work, todo: Todo, watch: Watch) -> tuple[RunStatus, str | None
     with work.store.write() as conn:
         writes.beat(conn, work.run_id, work.counts)
         earlier = lookup.earlier_live_runs(conn, work.run_id, work.judge_id)
-    size = SHARED if earlier or "endpoint" in work.job.judge.settings else WINDOW
+    size = window_size(work.job.judge, earlier)
     with Interruption() as interruption:
         for part in windows(todo, size, earlier):
             for change, error in _window(work, part):

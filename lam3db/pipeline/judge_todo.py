@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lam3db.endpoints.options import endpoint_of
 from lam3db.pipeline import members
 from lam3db.records import JudgePolicy
 from lam3db.store import pending, writes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from lam3db.config import JudgeConfig
     from lam3db.pipeline.judge import JudgeJob
     from lam3db.pipeline.members import Waiting
     from lam3db.pipeline.watch import Watch
@@ -28,6 +30,9 @@ WINDOW = 2048
 """Generations whose texts are in memory at once."""
 SHARED = 256
 """The same where asking costs: as often it is looked up what another process has had said."""
+_WAVES = 32
+"""Requests after one another in such a piece, at least: its end, where few are left in flight,
+costs little time then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,14 @@ def _ensemble(
     outlook = members.survey(conn, identity, judge_id, todo, job.scope)
     parts = [Part(outlook.fresh), *(Part(ids, why) for why, ids in outlook.revise.items())]
     return Todo(tuple(parts), given_up, members.waited_for(conn, outlook, job.judge, watch))
+
+
+def window_size(config: JudgeConfig, earlier: int) -> int:
+    """Return how many answers are looked up at once, beside ``earlier`` runs of the same judge."""
+    endpoint = endpoint_of(config)
+    if endpoint is None:
+        return SHARED if earlier else WINDOW
+    return min(WINDOW, max(SHARED, _WAVES * endpoint.concurrency))
 
 
 def windows(todo: Todo, size: int = WINDOW, earlier: int = 0) -> Iterator[Part]:
