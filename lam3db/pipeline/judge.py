@@ -282,14 +282,16 @@ def shown_subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
 def _link(
     work: _Work, part: Part, subjects: Mapping[int, Subject]
 ) -> tuple[dict[bytes, list[int]], RunCounts]:
-    """Link what is already judged; return the rest by subject, and how many were linked."""
+    """Link what is already judged; return the rest by subject, and how many were linked.
+
+    What is to be judged anew is so once in this run, however many pieces show it.
+    """
     groups: dict[bytes, list[int]] = defaultdict(list)
     for one, subject in subjects.items():
         groups[subject.digest].append(one)
-    if part.anew:
-        return groups, _NOTHING
+    by = work.run_id if part.anew else None
     with work.store.write() as conn:
-        known = lookup.known_findings(conn, work.judge_id, list(groups))
+        known = lookup.known_findings(conn, work.judge_id, list(groups), by)
         if not known:
             return groups, _NOTHING
         pairs = [(digest, one) for digest in known for one in groups[digest]]

@@ -87,13 +87,16 @@ def stored_answers(
     return found
 
 
-def known_findings(conn: Connection, judge: int, subjects: Iterable[bytes]) -> set[bytes]:
-    """Return which of these subjects the judge has a finding on."""
+def known_findings(
+    conn: Connection, judge: int, subjects: Iterable[bytes], run: int | None = None
+) -> set[bytes]:
+    """Return which of these subjects the judge has a finding on; with ``run``, one made by it."""
     c = t.finding.c
+    made = [] if run is None else [c.run_id == run]
     found: set[bytes] = set()
     for chunk in paged(subjects):
         rows = conn.execute(
-            select(c.subject_digest).where(c.judge_id == judge, c.subject_digest.in_(chunk))
+            select(c.subject_digest).where(c.judge_id == judge, c.subject_digest.in_(chunk), *made)
         )
         found.update(bytes(digest) for (digest,) in rows)
     return found

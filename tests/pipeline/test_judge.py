@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+import stored
+from sqlalchemy import func, select, text
 
 sys.path.insert(0, str(Path(__file__).parent))
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from jobs import job, judging, put, sample
 
 from lam3db.judges.null import NullJudge
 from lam3db.models.null import NullModel
+from lam3db.pipeline import judge_todo
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import judge_pending
 from lam3db.records import Answer, FinishReason, Request, RunStatus, ScoreStatus, Subject
@@ -122,3 +124,23 @@ def test_unparsed_is_asked_again_as_a_revision(store: Store) -> None:
         ).all()
     assert len(authors) == 1
     assert all(authors[0])
+
+
+def test_what_shows_the_same_is_asked_again_once_in_however_many_pieces(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = judging(unparsed=1, retry_status=(ScoreStatus.UNPARSED,))
+    with open_store(store_url, mode="write") as store:
+        with store.write() as conn:
+            stored.answer_all(conn, stored.build(conn, 3), ["same"] * 3)
+        judge_pending(store, judging(unparsed=1))
+        monkeypatch.setattr(judge_todo, "WINDOW", 1)
+        done = judge_pending(store, again)
+        assert (done.counts.new, done.counts.cached) == (1, 2)
+        with store.read() as conn:
+            findings = conn.execute(text("SELECT revision FROM finding ORDER BY 1")).scalars().all()
+            latest = "SELECT finding_id FROM score WHERE revision = 1"
+            linked = conn.execute(text(latest)).scalars().all()
+    assert findings == [0, 1]
+    assert len(linked) == 3
+    assert len(set(linked)) == 1
