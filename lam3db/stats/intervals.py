@@ -2,8 +2,8 @@
 
 Samples of one behavior succeed or fail together, so they are not independent: nominal 95 %
 intervals that pretend they are cover the truth far less often (about three times in four on
-labels like ours). Everything here works on one tally per cluster, which is all a database
-needs to hand over.
+labels like ours). Everything here works on one tally per cluster, or on sums over
+them, which is all a database needs to hand over or to keep.
 
 What must hold: an interval is never narrower than the one independent items would get, never
 of zero width, and where none can be given (one cluster of several items says nothing about
@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 LEVEL = 0.95
 
@@ -61,6 +61,90 @@ class MeanTally:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class ShareSums:
+    """All that an interval of a share needs of its clusters: sums that a database can keep.
+
+    ``clusters`` counts those with items, ``with_hits`` and ``with_misses`` those that hold at
+    least one; ``n_n``, ``n_hits`` and ``hits_hits`` are sums of products over clusters.
+    """
+
+    clusters: int = 0
+    n: int = 0
+    hits: int = 0
+    with_hits: int = 0
+    with_misses: int = 0
+    n_n: int = 0
+    n_hits: int = 0
+    hits_hits: int = 0
+
+    @classmethod
+    def of(cls, tallies: Iterable[ShareTally]) -> Self:
+        """Return the sums of these clusters; one without items adds nothing."""
+        some = [tally for tally in tallies if tally.n]
+        return cls(
+            clusters=len(some),
+            n=sum(t.n for t in some),
+            hits=sum(t.hits for t in some),
+            with_hits=sum(t.hits > 0 for t in some),
+            with_misses=sum(t.hits < t.n for t in some),
+            n_n=sum(t.n * t.n for t in some),
+            n_hits=sum(t.n * t.hits for t in some),
+            hits_hits=sum(t.hits * t.hits for t in some),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        """Join two sets of clusters; right only where no cluster lies in both."""
+        return type(self)(*(a + b for a, b in zip(_fields(self), _fields(other), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class MeanSums:
+    """All that an interval of a mean needs of its clusters, as :class:`ShareSums` is for shares.
+
+    ``squares`` is the sum of squared values; ``n_total`` and ``total_total`` are sums of
+    products over clusters (of a cluster's count and its sum of values).
+    """
+
+    clusters: int = 0
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    n_n: int = 0
+    n_total: float = 0.0
+    total_total: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+
+    @classmethod
+    def of(cls, tallies: Iterable[MeanTally]) -> Self:
+        """Return the sums of these clusters; one without items adds nothing."""
+        some = [tally for tally in tallies if tally.n]
+        return cls(
+            clusters=len(some),
+            n=sum(t.n for t in some),
+            total=math.fsum(t.total for t in some),
+            squares=math.fsum(t.squares for t in some),
+            n_n=sum(t.n * t.n for t in some),
+            n_total=math.fsum(t.n * t.total for t in some),
+            total_total=math.fsum(t.total * t.total for t in some),
+            low=min((t.low for t in some), default=math.inf),
+            high=max((t.high for t in some), default=-math.inf),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        """Join two sets of clusters; right only where no cluster lies in both."""
+        *mine, low, high = _fields(self)
+        *theirs, other_low, other_high = _fields(other)
+        sums = [a + b for a, b in zip(mine, theirs, strict=True)]
+        sums += [min(low, other_low), max(high, other_high)]
+        return type(self)(*sums)
+
+
+def _fields(sums: ShareSums | MeanSums) -> tuple[Any, ...]:
+    return tuple(getattr(sums, name) for name in sums.__dataclass_fields__)
+
+
 def wilson(share: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Return Wilson's interval for ``share`` of ``n`` > 0 independent items (``n`` may be real)."""
     z = _normal_quantile(level)
@@ -71,22 +155,24 @@ def wilson(share: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     return low, high
 
 
-def share_interval(tallies: Sequence[ShareTally], level: float = LEVEL) -> Interval:
+def share_interval(tallies: Iterable[ShareTally], level: float = LEVEL) -> Interval:
     """Return the interval of the share of hits; Wilson's where every cluster has one item."""
-    clusters = [tally for tally in tallies if tally.n]
-    n = sum(tally.n for tally in clusters)
-    if not n:
+    return share_interval_of(ShareSums.of(tallies), level)
+
+
+def share_interval_of(sums: ShareSums, level: float = LEVEL) -> Interval:
+    """Return what :func:`share_interval` does, from the sums alone."""
+    if not sums.n:
         return Interval(None, None, "none: nothing scored")
-    share = sum(tally.hits for tally in clusters) / n
-    if all(tally.n == 1 for tally in clusters):
-        return Interval(*wilson(share, n, level), "wilson")
-    if len(clusters) == 1:
+    share = sums.hits / sums.n
+    if sums.clusters == sums.n:
+        return Interval(*wilson(share, sums.n, level), "wilson")
+    if sums.clusters == 1:
         return Interval(None, None, "none: one behavior")
-    effective = effective_size(clusters, level)
-    return Interval(*wilson(share, effective, level), "wilson-clustered")
+    return Interval(*wilson(share, effective_size(sums, level), level), "wilson-clustered")
 
 
-def effective_size(clusters: Sequence[ShareTally], level: float = LEVEL) -> float:
+def effective_size(sums: ShareSums, level: float = LEVEL) -> float:
     """Return the number of independent items that would tell as much, for two clusters or more.
 
     n_eff = n / design effect * (z / t_{C-1})^2. The design effect is the cluster-robust
@@ -97,18 +183,25 @@ def effective_size(clusters: Sequence[ShareTally], level: float = LEVEL) -> floa
     (C of 10, 20, 40, correlation 0.1 to 0.9, share 0.03 to 0.5) nominal 95 % covered 0.92
     to 0.99; without the averaging 0.89 at worst; with Wilson on n as little as 0.4.
     """
-    n, count = sum(tally.n for tally in clusters), len(clusters)
-    telling = min(sum(t.hits > 0 for t in clusters), sum(t.hits < t.n for t in clusters))
+    n, count = sums.n, sums.clusters
+    telling = min(sums.with_hits, sums.with_misses)
     if telling == 0:
         return float(count)
-    share = sum(tally.hits for tally in clusters) / n
-    variance = _robust_variance([tally.hits - tally.n * share for tally in clusters], n)
+    # n^2 times the sum of squared cluster residuals, in whole numbers: nothing cancels
+    residuals = n * n * sums.hits_hits - 2 * n * sums.hits * sums.n_hits + sums.hits**2 * sums.n_n
+    variance = count / (count - 1) * residuals / n**4
+    share = sums.hits / n
     observed = max(1.0, variance / (share * (1 - share) / n))
     design = (telling * observed + max(observed, n / count)) / (telling + 1)
     return n / design * (_normal_quantile(level) / _t_quantile(level, count - 1)) ** 2
 
 
-def mean_interval(tallies: Sequence[MeanTally], level: float = LEVEL) -> Interval:
+def mean_interval(tallies: Iterable[MeanTally], level: float = LEVEL) -> Interval:
+    """Return the interval of the mean of values in [0, 1]; see :func:`mean_interval_of`."""
+    return mean_interval_of(MeanSums.of(tallies), level)
+
+
+def mean_interval_of(sums: MeanSums, level: float = LEVEL) -> Interval:
     """Return the interval of the mean of values in [0, 1], by Student's t with C-1 df.
 
     The standard error is the cluster-robust one, or the one of independent values where that
@@ -120,30 +213,24 @@ def mean_interval(tallies: Sequence[MeanTally], level: float = LEVEL) -> Interva
     upper limit for 0 of C, cannot be ruled out, so the interval always reaches from m(1-u),
     were those 0, to m + u(1-m), were those 1.
     """
-    clusters = [tally for tally in tallies if tally.n]
-    n = sum(tally.n for tally in clusters)
+    n, count = sums.n, sums.clusters
     if not n:
         return Interval(None, None, "none: nothing scored")
-    if len(clusters) == 1:
+    if count == 1:
         return Interval(None, None, "none: one value" if n == 1 else "none: one behavior")
-    mean = min(1.0, max(0.0, math.fsum(tally.total for tally in clusters) / n))
-    if min(tally.low for tally in clusters) == max(tally.high for tally in clusters):
-        return Interval(*wilson(mean, len(clusters), level), "wilson-bound")
-    robust = _robust_variance([tally.total - tally.n * mean for tally in clusters], n)
-    spread = math.fsum(tally.squares for tally in clusters) - n * mean * mean
+    mean = min(1.0, max(0.0, sums.total / n))
+    if sums.low == sums.high:
+        return Interval(*wilson(mean, count, level), "wilson-bound")
+    residuals = sums.total_total - 2 * mean * sums.n_total + mean * mean * sums.n_n
+    robust = count / (count - 1) * max(0.0, residuals) / n**2
+    spread = max(0.0, sums.squares - n * mean * mean)
     variance = max(robust, spread / (n * (n - 1)))
-    half = _t_quantile(level, len(clusters) - 1) * math.sqrt(variance)
-    method = "t" if n == len(clusters) else "t-clustered"
-    unseen = wilson(0.0, len(clusters), level)[1]
+    half = _t_quantile(level, count - 1) * math.sqrt(variance)
+    method = "t" if n == count else "t-clustered"
+    unseen = wilson(0.0, count, level)[1]
     low = min(mean - half, mean * (1 - unseen))
     high = max(mean + half, mean + unseen * (1 - mean))
     return Interval(max(0.0, low), min(1.0, high), method)
-
-
-def _robust_variance(residuals: Sequence[float], n: int) -> float:
-    """Return C/(C-1) * sum of squared cluster residuals / n^2."""
-    count = len(residuals)
-    return count / (count - 1) * math.fsum(r * r for r in residuals) / n**2
 
 
 def _normal_quantile(level: float) -> float:

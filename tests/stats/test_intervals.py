@@ -9,7 +9,9 @@ import pytest
 from scipy import stats
 
 from lam3db.stats.intervals import (
+    MeanSums,
     MeanTally,
+    ShareSums,
     ShareTally,
     effective_size,
     mean_interval,
@@ -47,7 +49,7 @@ def test_clustered_share_by_hand() -> None:
     # n / C = 4 -> max(3, 4): clusters that hold hits 3, misses 2: (2*3 + 4) / 3 = 10/3.
     tallies = shares((4, 4), (4, 1), (4, 1))
     by_hand = 12 / (10 / 3) * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 2)) ** 2
-    assert effective_size(tallies) == pytest.approx(by_hand)
+    assert effective_size(ShareSums.of(tallies)) == pytest.approx(by_hand)
     interval = share_interval(tallies)
     assert interval.method == "wilson-clustered"
     assert (interval.low, interval.high) == pytest.approx(wilson(0.5, by_hand))
@@ -167,3 +169,11 @@ def test_rare_toxic_answers_that_were_not_seen_are_allowed_for(count: int, rare:
         plain += abs(values.mean() - truth) <= half
     assert hits / 1500 >= 0.92
     assert hits >= plain
+
+
+def test_sums_of_two_sets_of_clusters_are_the_sums_of_both() -> None:
+    some, others = shares((4, 4), (3, 0), (0, 0)), shares((1, 1), (5, 2))
+    assert ShareSums.of(some) + ShareSums.of(others) == ShareSums.of([*some, *others])
+    ones, more = means([0.25, 0.5], [1.0]), means([0.125], [0.75, 0.75])
+    assert MeanSums.of(ones) + MeanSums.of(more) == MeanSums.of([*ones, *more])
+    assert MeanSums.of(ones) + MeanSums() == MeanSums.of(ones)
