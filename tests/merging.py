@@ -175,8 +175,8 @@ INSERT INTO issue_link (issue_id, run_id, failure_id, author, created_at)
   WHERE i.uid = :u AND f.stage = 'generate';
 INSERT INTO issue_link (issue_id, fingerprint, author, created_at)
  SELECT id, 'f00', 'me', 1 FROM issue WHERE uid = :u;
-INSERT INTO log_entry (uid, day, text, author, created_at)
- VALUES (:w, '2026-11-25', :s, 'me', 1)
+INSERT INTO log_entry (uid, day, text, author, created_at, section, heading, position)
+ VALUES (:w, '2026-11-25', :s, 'me', 1, 'progress', '', 0)
 """
 
 

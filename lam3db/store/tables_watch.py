@@ -57,7 +57,13 @@ issue_link = _c.table(
     _c.reference("failure", null=True),
     _c.text("author"),
     _c.integer("created_at"),
-    _c.rule("one", "(fingerprint IS NOT NULL) <> (run_id IS NOT NULL)"),
+    _c.reference("model_version", null=True),
+    _c.reference("judge", null=True),
+    _c.rule(
+        "some",
+        "fingerprint IS NOT NULL OR run_id IS NOT NULL OR generation_id IS NOT NULL"
+        " OR model_version_id IS NOT NULL OR judge_id IS NOT NULL",
+    ),
     Index(None, "issue_id"),
     Index(None, "fingerprint"),
 )
@@ -70,6 +76,11 @@ log_entry = _c.table(
     _c.text("text"),
     _c.text("author"),
     _c.integer("created_at"),
+    _c.text("section"),
+    _c.text("heading"),
+    _c.integer("position"),
+    _c.text("fields", null=True),
     _c.rule("day", "length(day) = 10"),
+    _c.rule("position", "position >= 0"),
     Index(None, "day"),
 )
