@@ -12,9 +12,12 @@ from lam3db.cli import (
     ensemble,
     generate,
     init,
+    issue,
     judge,
+    log,
     merge,
     report,
+    retry,
     review,
     run,
     scores,
@@ -55,6 +58,9 @@ app.add_typer(judge.app, name="judge", rich_help_panel=WORK)
 app.add_typer(ensemble.app, name="ensemble", rich_help_panel=WORK)
 app.add_typer(review.app, name="review", rich_help_panel=WORK)
 app.add_typer(bundle.app, name="bundle", rich_help_panel=WORK)
+app.command("retry", rich_help_panel=WORK)(retry.retry)
+app.add_typer(issue.app, name="issue", rich_help_panel=WORK)
+app.add_typer(log.app, name="log", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)

@@ -59,7 +59,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class GenerateJob:
-    """What is asked for: one model on one selection."""
+    """What is asked for: one model on one selection.
+
+    ``only``: of what is missing, these (sample id, replicate) pairs and no others.
+    """
 
     model: ModelConfig
     runtime: RuntimeConfig
@@ -70,6 +73,7 @@ class GenerateJob:
     replicates: int = 1
     retry: bool = False
     requested: Mapping[str, Any] = field(default_factory=dict)
+    only: frozenset[tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +218,14 @@ def _survey(store: Store, run: _Run, job: GenerateJob) -> tuple[RunCounts, list[
         progress = pending.generate_progress(conn, *keys)
         todo = pending.pending_samples(conn, *keys, retry=job.retry)
         crowded = lookup.other_live_runs(conn, run.run_id, run.model_id, run.config_id)
+    given_up = progress.total - progress.cached - len(todo)
+    if job.only is not None:
+        todo = [item for item in todo if (item.sample_id, item.replicate) in job.only]
     unique = {(item.input_digest, item.replicate): item for item in reversed(todo)}
     chosen = list(reversed(unique.values()))
     if crowded and chosen:  # start elsewhere than the others, and meet them on the way
         turn = int.from_bytes(run.run_uid.encode()[-4:], "big") % len(chosen)
         chosen = chosen[turn:] + chosen[:turn]
-    given_up = progress.total - progress.cached - len(todo)
     return RunCounts(progress.total, new=0, cached=progress.cached, failed=given_up), chosen
 
 

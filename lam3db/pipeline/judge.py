@@ -60,7 +60,7 @@ class JudgeJob:
 
     ``retry_status``: judge again what stands under these statuses, as a revision. It says
     nothing to an ensemble, whose scores follow from its members'. ``today`` (UTC) is compared
-    with the day on which the judge's service ends.
+    with the day on which the judge's service ends. ``only``: of what is pending, these answers.
     """
 
     judge: JudgeConfig
@@ -68,6 +68,7 @@ class JudgeJob:
     retry: bool = False
     retry_status: tuple[ScoreStatus, ...] = ()
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
+    only: frozenset[int] | None = None
 
     @property
     def days_left(self) -> int | None:

@@ -74,6 +74,8 @@ def survey(store: Store, job: JudgeJob, identity: JudgeIdentity, watch: Watch) -
             reason = "asked again: status was " + " or ".join(map(str, job.retry_status))
             return judge_id, Todo((Part(_ids(asked), reason, anew=True),))
         unscored = _ids(pending.pending_scores(conn, judge_id, job.scope, retry=True))
+        if job.only is not None:
+            unscored = [one for one in unscored if one in job.only]
         lost = set() if job.retry else pending.given_up_scores(conn, judge_id)
         todo = [one for one in unscored if one not in lost]
         given_up = len(unscored) - len(todo)

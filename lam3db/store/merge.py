@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from lam3db.store import tables as t
+from lam3db.store.failure_groups import track_all
 from lam3db.store.insert import lock_findings, lock_generations, lock_versions
 from lam3db.store.merge_answers import merge_generations
 from lam3db.store.merge_findings import merge_findings
@@ -86,7 +87,7 @@ def merge(conn: Connection, source: Source, tick: Tick | None = None) -> MergeRe
             ("scores", merge_scores),
             ("failures", merge_failures),
             ("reviews", merge_reviews),
-            ("issues and log", merge_watch),
+            ("issues and log", _watched),
             ("watermarks", _watermarks),
         ):
             if tick is not None:
@@ -109,6 +110,11 @@ def _runs(m: Merge) -> None:
     merge_environments(m, environments)
     merge_datasets(m)
     merge_runs(m)
+
+
+def _watched(m: Merge) -> None:
+    merge_watch(m)
+    track_all(m.conn)  # failures from a bundle, or of a database that tracked none
 
 
 def _watermarks(m: Merge) -> None:

@@ -16,6 +16,7 @@ from lam3db.hashing import digest
 from lam3db.records import RunStatus
 from lam3db.redaction import looks_secret, redact
 from lam3db.store import tables as t
+from lam3db.store.failure_groups import FirstSeen, track
 from lam3db.store.insert import get_or_insert, insert_ignore
 from lam3db.store.values import (
     clean,
@@ -212,6 +213,17 @@ def put_failures(conn: Connection, run_id: int, stage: Stage, rows: Sequence[Fai
         for row in rows
     ]
     insert_ignore(conn, t.failure, written)
+    track(conn, [_first_seen(row) for row in written])
+
+
+def _first_seen(row: Mapping[str, Any]) -> FirstSeen:
+    return FirstSeen(
+        fingerprint=row["fingerprint"],
+        stage=row["stage"],
+        error_class=row["error_class"],
+        message=row["message"],
+        at=row["created_at"],
+    )
 
 
 def _counts(counts: RunCounts) -> dict[str, int]:
