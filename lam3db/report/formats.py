@@ -106,30 +106,30 @@ def _line(cells: list[str], widths: list[int], left: int) -> str:
 
 
 def _markdown(report: Report) -> str:
-    scope = _cell(", ".join(report.scope) or "everything")
+    scope = markdown_cell(", ".join(report.scope) or "everything")
     blocks = [f"Scope: {scope}", ""]
     if report.empty:
         return "\n".join([*blocks, report.empty, ""])
     for table in tables(report):
         rule = ["---"] * table.left + ["---:"] * (len(table.header) - table.left)
         names = [f"{g} {h}".strip() for g, h in zip(table.groups, table.header, strict=True)]
-        blocks += [f"**{table.title}**", "", _pipe([_cell(name) for name in names])]
+        blocks += [f"**{table.title}**", "", _pipe([markdown_cell(name) for name in names])]
         blocks += [_pipe(rule), *(_markdown_row(row, table.left) for row in table.cells), ""]
-    blocks += [f"- {_cell(note)}" for note in footnotes(report)]
+    blocks += [f"- {markdown_cell(note)}" for note in footnotes(report)]
     return "\n".join([*blocks, ""])
 
 
 def _markdown_row(row: tuple[str, ...], left: int) -> str:
     """Return a line of a table; numbers are ours and need no escaping, only less padding."""
     numbers = [" ".join(cell.split()).replace("[ ", "[") for cell in row[left:]]
-    return _pipe([*(_cell(cell) for cell in row[:left]), *numbers])
+    return _pipe([*(markdown_cell(cell) for cell in row[:left]), *numbers])
 
 
 def _pipe(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     """Return text for Markdown: one line, with nothing that could become markup."""
     return " ".join(safe_text(text).split()).translate(_ESCAPES)
 
