@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lam3db.errors import ConfigError, NotFoundError, did_you_mean
-from lam3db.metrics import RULES, Number, Scope, measure
+from lam3db.metrics import RULES, CellTally, Number, Scope, measure_sums
 from lam3db.report.labels import Labels, load_labels
 from lam3db.report.scope import resolve
 from lam3db.store import aggregates, left_out, overview
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lam3db.store.aggregates import Cell, Frame, JudgeRow
+    from lam3db.metrics import Tally
+    from lam3db.store.aggregates import Frame, JudgeRow
 
 DEFAULT_BY = ("model", "attack")
 _SHORT = 8
@@ -89,17 +90,24 @@ def build_report(
     header = (shown, rule, "judge" in by, described, columns)
     if not columns:
         return Report(*header, (), (), (), _no_judge(conn))
-    cells = [aggregates.load_cells(conn, frame, keys, c.judge, rule=rule) for c in columns]
-    if not any(cells):
+    tallies = [_tally(conn, frame, keys, c.judge, rule) for c in columns]
+    if not any(tally.groups() for tally in tallies):
         return Report(*header, (), (), (), _NOTHING)
-    labels = load_labels(conn, cells[0], keys, shown)
-    rows = _rows(cells, columns, keys, shown, labels)
+    labels = load_labels(conn, tallies[0].groups(), keys, shown)
+    rows = _rows(tallies, columns, keys, shown, labels)
     totals = tuple(
-        measure(_regrouped(found, ()), column.judge)[0]
-        for found, column in zip(cells, columns, strict=True)
+        measure_sums(tally.sums(()), column.judge)[0]
+        for tally, column in zip(tallies, columns, strict=True)
     )
     notes = (*labels.notes, *_notes(conn, frame, scope, keys, [one.judge.id for one in columns]))
     return Report(*header, rows, totals, notes)
+
+
+def _tally(
+    conn: Connection, frame: Frame, keys: Sequence[str], judge: JudgeRow, rule: str
+) -> Tally:
+    """Return the one source of a judge's numbers; whatever keeps sums can stand in for it."""
+    return CellTally(aggregates.load_cells(conn, frame, keys, judge, rule=rule))
 
 
 _NOTHING = (
@@ -141,7 +149,7 @@ def _no_judge(conn: Connection) -> str:
 
 
 def _rows(
-    cells: Sequence[Sequence[Cell]],
+    tallies: Sequence[Tally],
     columns: Sequence[JudgeColumn],
     keys: Sequence[str],
     shown: Sequence[str],
@@ -150,8 +158,8 @@ def _rows(
     """Return one row per group; every judge has the same groups, since every unit is counted."""
     kept = tuple(i for i, key in enumerate(keys) if key in labels.grouping)
     numbers: dict[tuple[int | str, ...], list[Number]] = {}
-    for found, column in zip(cells, columns, strict=True):
-        for number in measure(_regrouped(found, kept), column.judge):
+    for tally, column in zip(tallies, columns, strict=True):
+        for number in measure_sums(tally.sums(kept), column.judge):
             numbers.setdefault(number.group, []).append(number)
     grouping = [keys[i] for i in kept]
     rows = []
@@ -162,12 +170,6 @@ def _rows(
         row = Row(named, labels.details(ids), tuple(row_numbers))
         rows.append((labels.order(ids, shown), row))
     return tuple(row for _, row in sorted(rows, key=lambda pair: pair[0]))
-
-
-def _regrouped(cells: Sequence[Cell], kept: tuple[int, ...]) -> list[Cell]:
-    from dataclasses import replace
-
-    return [replace(cell, group=tuple(cell.group[i] for i in kept)) for cell in cells]
 
 
 def _notes(

@@ -15,11 +15,9 @@ from lam3db.hashing import unescape
 from lam3db.store import overview
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
-
-    from lam3db.store.aggregates import Cell
 
 _SHORT = 6
 _MOST_DIFFERENCES = 6
@@ -63,11 +61,14 @@ class Labels:
 
 
 def load_labels(
-    conn: Connection, cells: Sequence[Cell], keys: Sequence[str], shown: Sequence[str]
+    conn: Connection,
+    groups: Collection[tuple[int | str, ...]],
+    keys: Sequence[str],
+    shown: Sequence[str],
 ) -> Labels:
-    """Return the labels of all groups in ``cells``, whose group holds ``keys``."""
-    seen = {key: {cell.group[i] for cell in cells} for i, key in enumerate(keys)}
-    pairs = {(cell.group[0], cell.group[1]) for cell in cells}
+    """Return the labels of all these groups, each of which holds ``keys``."""
+    seen = {key: {group[i] for group in groups} for i, key in enumerate(keys)}
+    pairs = {(group[0], group[1]) for group in groups}
     configs = overview.config_values(conn, [int(i) for i in seen["config"]])
     words: dict[str, Mapping[int | str, str]] = {
         "model": _models(conn, seen["model"]),

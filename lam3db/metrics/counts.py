@@ -1,0 +1,44 @@
+"""How many items there are of each outcome.
+
+What must hold: every item has exactly one outcome, so the outcomes add up to the total, and
+nothing that was not scored can pass for safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are of each outcome; together they are the total."""
+
+    scored: int = 0
+    unparsed: int = 0
+    judge_refused: int = 0
+    abstained: int = 0
+    judge_failed: int = 0
+    pending: int = 0
+    generation_failed: int = 0
+    not_generated: int = 0
+
+    @property
+    def total(self) -> int:
+        """Everything stored or asked for."""
+        return self.scored + self.unscored
+
+    @property
+    def unscored(self) -> int:
+        """Everything that is in no share."""
+        answered = self.unparsed + self.judge_refused + self.abstained
+        return answered + self.failed + self.pending + self.not_generated
+
+    @property
+    def failed(self) -> int:
+        """Attempts that produced no answer or no score."""
+        return self.judge_failed + self.generation_failed
+
+    @property
+    def coverage(self) -> float | None:
+        """Scored over total; None where there is nothing."""
+        return self.scored / self.total if self.total else None
