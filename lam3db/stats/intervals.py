@@ -34,7 +34,9 @@ class Interval:
 
     ``low`` and ``high`` are both None where no interval can be given. ``method`` is one of
     ``wilson``, ``wilson-clustered``, ``t``, ``t-clustered``, ``wilson-bound`` (all values
-    equal), ``none: nothing scored``, ``none: one behavior``, ``none: one value``.
+    equal), ``t-unbounded`` (values whose scale is not known), ``bootstrap``,
+    ``none: nothing scored``, ``none: one behavior``, ``none: one value``, ``none: values equal``
+    (on a scale that is not known).
     """
 
     low: float | None
@@ -52,7 +54,7 @@ class ShareTally:
 
 @dataclass(frozen=True, slots=True)
 class MeanTally:
-    """One cluster's values in [0, 1]: count, sum, sum of squares, smallest, largest."""
+    """One cluster's values: count, sum, sum of squares, smallest, largest."""
 
     n: int
     total: float
@@ -147,7 +149,7 @@ def _fields(sums: ShareSums | MeanSums) -> tuple[Any, ...]:
 
 def wilson(share: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Return Wilson's interval for ``share`` of ``n`` > 0 independent items (``n`` may be real)."""
-    z = _normal_quantile(level)
+    z = normal_quantile(level)
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = 0.0 if share == 0 else max(0.0, middle - half)
@@ -193,39 +195,78 @@ def effective_size(sums: ShareSums, level: float = LEVEL) -> float:
     share = sums.hits / n
     observed = max(1.0, variance / (share * (1 - share) / n))
     design = (telling * observed + max(observed, n / count)) / (telling + 1)
-    return n / design * (_normal_quantile(level) / _t_quantile(level, count - 1)) ** 2
+    return n / design * (normal_quantile(level) / t_quantile(level, count - 1)) ** 2
 
 
-def mean_interval(tallies: Iterable[MeanTally], level: float = LEVEL) -> Interval:
-    """Return the interval of the mean of values in [0, 1]; see :func:`mean_interval_of`."""
-    return mean_interval_of(MeanSums.of(tallies), level)
+def mean_interval(
+    tallies: Iterable[MeanTally], level: float = LEVEL, scale: tuple[float, float] = (0.0, 1.0)
+) -> Interval:
+    """Return the interval of the mean of values on ``scale``; see :func:`mean_interval_of`."""
+    return mean_interval_of(MeanSums.of(tallies), level, scale)
 
 
-def mean_interval_of(sums: MeanSums, level: float = LEVEL) -> Interval:
-    """Return the interval of the mean of values in [0, 1], by Student's t with C-1 df.
+def mean_interval_of(
+    sums: MeanSums, level: float = LEVEL, scale: tuple[float, float] = (0.0, 1.0)
+) -> Interval:
+    """Return the interval of the mean of values on ``scale``, by Student's t with C-1 df.
 
     The standard error is the cluster-robust one, or the one of independent values where that
-    is larger; the interval is clipped to [0, 1]. Where all values are equal there is no
-    variance to estimate: a variable in [0, 1] with mean m varies at most as much as a yes or
-    no with share m, so Wilson's interval for C items bounds it (``wilson-bound``). Where they
+    is larger; the interval is clipped to the scale. On a scale of [0, 1]: where all values are
+    equal there is no variance to estimate: a variable in [0, 1] with mean m varies at most as
+    much as a yes or no with share m, so Wilson's interval for C items bounds it
+    (``wilson-bound``). Where they
     are nearly equal (ten harmless answers at 0.01) the variance seen tells nothing of the rare
     clusters at the other end that were not seen: with C clusters a share u of them, Wilson's
     upper limit for 0 of C, cannot be ruled out, so the interval always reaches from m(1-u),
-    were those 0, to m + u(1-m), were those 1.
+    were those 0, to m + u(1-m), were those 1. Any other scale is mapped to [0, 1] and back.
+    Values outside of ``scale`` prove it wrong: then nothing is clipped and nothing assumed of
+    what was not seen (``t-unbounded``).
     """
     n, count = sums.n, sums.clusters
     if not n:
         return Interval(None, None, "none: nothing scored")
     if count == 1:
         return Interval(None, None, "none: one value" if n == 1 else "none: one behavior")
+    if not within(sums, scale):
+        return _unbounded(sums, level)
+    bottom, width = scale[0], scale[1] - scale[0]
+    found = _bounded(_mapped(sums, bottom, width), level)
+    if found.low is None or found.high is None or scale == (0.0, 1.0):
+        return found
+    return Interval(bottom + width * found.low, bottom + width * found.high, found.method)
+
+
+def within(sums: MeanSums, scale: tuple[float, float]) -> bool:
+    """Tell whether all values lie on ``scale``."""
+    return not sums.n or (scale[0] <= sums.low and sums.high <= scale[1])
+
+
+def _mapped(sums: MeanSums, bottom: float, width: float) -> MeanSums:
+    """Return the sums of (value - bottom) / width."""
+    if (bottom, width) == (0.0, 1.0):
+        return sums
+    squares = sums.squares - 2 * bottom * sums.total + bottom * bottom * sums.n
+    products = sums.total_total - 2 * bottom * sums.n_total + bottom * bottom * sums.n_n
+    return MeanSums(
+        clusters=sums.clusters,
+        n=sums.n,
+        total=(sums.total - bottom * sums.n) / width,
+        squares=squares / width**2,
+        n_n=sums.n_n,
+        n_total=(sums.n_total - bottom * sums.n_n) / width,
+        total_total=products / width**2,
+        low=(sums.low - bottom) / width,
+        high=(sums.high - bottom) / width,
+    )
+
+
+def _bounded(sums: MeanSums, level: float) -> Interval:
+    """Return the interval of values in [0, 1] in two clusters or more."""
+    n, count = sums.n, sums.clusters
     mean = min(1.0, max(0.0, sums.total / n))
     if sums.low == sums.high:
         return Interval(*wilson(mean, count, level), "wilson-bound")
-    residuals = sums.total_total - 2 * mean * sums.n_total + mean * mean * sums.n_n
-    robust = count / (count - 1) * max(0.0, residuals) / n**2
-    spread = max(0.0, sums.squares - n * mean * mean)
-    variance = max(robust, spread / (n * (n - 1)))
-    half = _t_quantile(level, count - 1) * math.sqrt(variance)
+    half = _half(sums, mean, level)
     method = "t" if n == count else "t-clustered"
     unseen = wilson(0.0, count, level)[1]
     low = min(mean - half, mean * (1 - unseen))
@@ -233,13 +274,32 @@ def mean_interval_of(sums: MeanSums, level: float = LEVEL) -> Interval:
     return Interval(max(0.0, low), min(1.0, high), method)
 
 
-def _normal_quantile(level: float) -> float:
+def _unbounded(sums: MeanSums, level: float) -> Interval:
+    if sums.low == sums.high:
+        return Interval(None, None, "none: values equal")
+    mean = sums.total / sums.n
+    half = _half(sums, mean, level)
+    return Interval(mean - half, mean + half, "t-unbounded")
+
+
+def _half(sums: MeanSums, mean: float, level: float) -> float:
+    """Return half the width of Student's interval, by the larger of the two variances."""
+    n, count = sums.n, sums.clusters
+    residuals = sums.total_total - 2 * mean * sums.n_total + mean * mean * sums.n_n
+    robust = count / (count - 1) * max(0.0, residuals) / n**2
+    spread = max(0.0, sums.squares - n * mean * mean)
+    return t_quantile(level, count - 1) * math.sqrt(max(robust, spread / (n * (n - 1))))
+
+
+def normal_quantile(level: float) -> float:
+    """Return z with P(-z < Z < z) = level."""
     from scipy.special import ndtri
 
     return float(ndtri((1 + level) / 2))
 
 
-def _t_quantile(level: float, freedom: int) -> float:
+def t_quantile(level: float, freedom: int) -> float:
+    """Return t with P(-t < T < t) = level, T of Student's distribution."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))

@@ -177,3 +177,52 @@ def test_sums_of_two_sets_of_clusters_are_the_sums_of_both() -> None:
     ones, more = means([0.25, 0.5], [1.0]), means([0.125], [0.75, 0.75])
     assert MeanSums.of(ones) + MeanSums.of(more) == MeanSums.of([*ones, *more])
     assert MeanSums.of(ones) + MeanSums() == MeanSums.of(ones)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 7), (3, 40), (57, 100)])
+def test_wilson_agrees_with_statsmodels(hits: int, n: int) -> None:
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    expected = proportion.proportion_confint(hits, n, method="wilson")
+    assert wilson(hits / n, n) == pytest.approx(expected)
+
+
+def test_the_clustered_variance_agrees_with_statsmodels() -> None:
+    """OLS on a constant with the same small-sample factor: C/(C-1), and t with C-1 df."""
+    api = pytest.importorskip("statsmodels.api")
+    random = np.random.default_rng(12)
+    centers = random.beta(4, 4, size=40)
+    clusters = [random.beta(20 * c, 20 * (1 - c), size=random.integers(1, 7)) for c in centers]
+    values = np.concatenate(clusters)
+    groups = np.repeat(np.arange(40), [len(c) for c in clusters])
+    fitted = api.OLS(values, np.ones(len(values))).fit(
+        cov_type="cluster",
+        cov_kwds={"groups": groups, "use_correction": True, "df_correction": True},
+        use_t=True,
+    )
+    # statsmodels' factor is C/(C-1) * (n-1)/(n-k) with k = 1: ours
+    interval = mean_interval(means(*[c.tolist() for c in clusters]))
+    assert (interval.low, interval.high) == pytest.approx(tuple(fitted.conf_int()[0]), rel=1e-6)
+
+
+def test_a_grade_is_on_its_scale_and_mapped_to_it() -> None:
+    grades = [[1.0, 2.0], [5.0], [3.0, 3.0], [4.0]]
+    shares_of = [[(g - 1) / 4 for g in cluster] for cluster in grades]
+    found, mapped = (
+        mean_interval(means(*grades), scale=(1.0, 5.0)),
+        mean_interval(means(*shares_of)),
+    )
+    assert found.method == mapped.method == "t-clustered"
+    assert mapped.low is not None
+    assert mapped.high is not None
+    assert (found.low, found.high) == pytest.approx((1 + 4 * mapped.low, 1 + 4 * mapped.high))
+    lowest = mean_interval(means(*[[1.0]] * 9), scale=(1.0, 5.0))
+    assert (lowest.low, lowest.high) == pytest.approx((1.0, 1 + 4 * wilson(0.0, 9)[1]))
+
+
+def test_values_outside_of_the_scale_are_never_clipped_to_it() -> None:
+    interval = mean_interval(means([1.0], [5.0], [4.0], [4.0]))
+    low, high = stats.t.interval(0.95, 3, 3.5, stats.sem([1, 5, 4, 4]))
+    assert interval.method == "t-unbounded"
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    equal = mean_interval(means([4.0], [4.0]))
+    assert (equal.low, equal.high, equal.method) == (None, None, "none: values equal")
