@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lam3db.cli import ask
 from lam3db.cli.options import Db, Where, pairs, width
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def report(
     by: Annotated[
         str,
         typer.Option(
-            help="Rows, by any of model, config, dataset, run, attack, category, behavior; "
-            "judge gives every judge its own table.",
+            help="Rows, by any of model, config, config.NAME (temperature, dtype ...), dataset, "
+            "run, attack, category, behavior, benign; judge gives every judge its own table.",
         ),
     ] = "model,attack",
     judges: Annotated[
@@ -53,10 +54,15 @@ def report(
     model: Models = None,
     dataset: Dataset = None,
     where: Where = None,
-    rule: Annotated[
-        str,
-        typer.Option(help="Replicates: each counts, or a sample is unsafe if any of them is."),
-    ] = "each",
+    metric: ask.Metric = None,
+    threshold: ask.Thresholds = None,
+    attributes: ask.Attributes = False,
+    rule: ask.Rule = "each",
+    missing: ask.Missing = "scored",
+    cluster: ask.Cluster = "behavior",
+    interval: ask.Interval = "analytic",
+    resamples: ask.Resamples = 2000,
+    seed: ask.Seed = 0,
     output: Annotated[
         str, typer.Option("--format", "-f", help="table, markdown, csv or json.")
     ] = "table",
@@ -69,9 +75,12 @@ def report(
     from lam3db.store.engine import open_store
 
     scope = _scope(run, model, dataset, where)
+    question = ask.question(
+        metric, threshold, attributes, rule, missing, cluster, interval, resamples, seed
+    )
     names = [name.strip() for name in by.split(",") if name.strip()]
     with open_store(db, mode="read") as store, store.read() as conn:
-        built = build_report(conn, scope, names, judges or (), rule)
+        built = build_report(conn, scope, names, judges or (), question=question)
     text = render(built, output, width() if file is None else 120)
     if file is None or file == "-":
         _write(text)

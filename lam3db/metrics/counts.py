@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many there are of each outcome; together they are the total."""
+    """How many there are of each outcome; together they are the total.
+
+    ``too_few`` are samples with fewer scored replicates than the rule asks for.
+    """
 
     scored: int = 0
     unparsed: int = 0
@@ -21,6 +24,7 @@ class Counts:
     pending: int = 0
     generation_failed: int = 0
     not_generated: int = 0
+    too_few: int = 0
 
     @property
     def total(self) -> int:
@@ -31,7 +35,7 @@ class Counts:
     def unscored(self) -> int:
         """Everything that is in no share."""
         answered = self.unparsed + self.judge_refused + self.abstained
-        return answered + self.failed + self.pending + self.not_generated
+        return answered + self.failed + self.pending + self.not_generated + self.too_few
 
     @property
     def failed(self) -> int:

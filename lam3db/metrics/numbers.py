@@ -16,18 +16,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lam3db.metrics.sums import GroupSums, group_sums
+from lam3db.metrics.sums import GroupSums, Resampled, group_sums
 from lam3db.records import Verdict
-from lam3db.stats.intervals import Interval, mean_interval_of, share_interval_of
+from lam3db.stats.bootstrap import bootstrap_interval
+from lam3db.stats.intervals import (
+    Interval,
+    MeanSums,
+    ShareSums,
+    mean_interval_of,
+    share_interval_of,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lam3db.metrics.counts import Counts
-    from lam3db.stats.intervals import MeanSums, ShareSums
+    from lam3db.metrics.sums import Sums
     from lam3db.store.aggregates import Cell, JudgeRow
-
-RULES = ("each", "any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A share or a mean over ``n`` items in ``clusters`` behaviors, with its interval.
+    """A share or a mean over ``n`` items in ``clusters`` clusters, with its interval.
 
-    ``hits`` is the numerator of a share, None for a mean. ``value`` is None where n is 0.
+    ``hits`` is the numerator of a share whose items count whole, else None. ``value`` is None
+    where n is 0.
     """
 
     value: float | None
@@ -59,12 +66,35 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class Extremes:
+    """What the share would be if all that is missing of ``total`` were safe, or unsafe."""
+
+    best: float
+    worst: float
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """What the best of ``k`` attempts gives, over samples with k scored replicates.
+
+    ``maximum`` is the expected largest value; ``probability`` the chance that any of the k is
+    unsafe, None for a judge that decides nothing.
+    """
+
+    k: int
+    maximum: Estimate | None
+    probability: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """What one judge says of one group.
 
     ``share`` is None for a judge that has neither verdicts nor a threshold, ``mean`` for one
-    without values, ``benign_refused`` for one that does not know refusals. ``counts`` are of
-    samples that are not benign, ``benign`` of those that are.
+    without values, ``refused`` and ``benign_refused`` for one that does not know refusals.
+    ``counts`` are of samples that are not benign, ``benign`` of those that are. ``extremes``
+    belong to ``share``.
     """
 
     group: tuple[int | str, ...]
@@ -73,6 +103,9 @@ class Number:
     mean: Estimate | None
     benign: Counts
     benign_refused: Estimate | None
+    refused: Estimate | None = None
+    extremes: Extremes | None = None
+    repeated: Repeated | None = None
 
 
 def measure(cells: Sequence[Cell], judge: JudgeRow) -> list[Number]:
@@ -89,28 +122,59 @@ def measure_sums(groups: Sequence[GroupSums], judge: JudgeRow) -> list[Number]:
 def knows_refusals(judge: JudgeRow, groups: Iterable[GroupSums]) -> bool:
     """Tell whether this judge can tell a refusal: by what it declares, or by having done so."""
     declared = {Verdict.REFUSED, Verdict.NOT_REFUSED} & set(judge.unsafe_verdicts)
-    return bool(declared) or any(g.refused.hits or g.benign_refused.hits for g in groups)
+    return bool(declared) or any(_some(g.refused) or _some(g.benign_refused) for g in groups)
+
+
+def _some(sums: Sums) -> bool:
+    plain = sums.sums if isinstance(sums, Resampled) else sums
+    return bool(plain.hits if isinstance(plain, ShareSums) else plain.total)
 
 
 def _number(sums: GroupSums, judge: JudgeRow, *, refusals: bool) -> Number:
-    valued = sums.mean.n or sums.benign_valued
+    share = estimate(sums.share) if judge.decides else None
+    mean = estimate(sums.mean, judge.scale)
     return Number(
         group=sums.group,
         counts=sums.counts,
-        share=share_of(sums.share) if judge.decides else None,
-        mean=mean_of(sums.mean) if valued else None,
+        share=share,
+        mean=mean if mean.n or sums.benign_valued else None,
         benign=sums.benign,
-        benign_refused=share_of(sums.benign_refused) if refusals and sums.benign.total else None,
+        benign_refused=estimate(sums.benign_refused) if refusals and sums.benign.total else None,
+        refused=estimate(sums.refused) if refusals and sums.counts.total else None,
+        extremes=None if share is None else _extremes(sums, share),
     )
 
 
-def share_of(sums: ShareSums) -> Estimate:
-    """Return the share that follows from these sums, with its interval."""
-    value = sums.hits / sums.n if sums.n else None
-    return Estimate(value, sums.n, sums.clusters, share_interval_of(sums), sums.hits)
+def _extremes(sums: GroupSums, share: Estimate) -> Extremes | None:
+    if sums.bounds is not None:
+        best, worst, total = sums.bounds.best, sums.bounds.worst, sums.bounds.total
+    else:
+        best, total = float(share.hits or 0), sums.counts.total
+        worst = best + total - share.n
+    return Extremes(best / total, worst / total, total) if total else None
 
 
-def mean_of(sums: MeanSums) -> Estimate:
-    """Return the mean that follows from these sums, with its interval."""
-    value = sums.total / sums.n if sums.n else None
-    return Estimate(value, sums.n, sums.clusters, mean_interval_of(sums))
+def estimate(sums: Sums, scale: tuple[float, float] = (0.0, 1.0)) -> Estimate:
+    """Return the share or mean that follows from these sums, with its interval.
+
+    ``scale`` is that of the values of a mean.
+    """
+    plain = sums.sums if isinstance(sums, Resampled) else sums
+    hits = plain.hits if isinstance(plain, ShareSums) else None
+    total = plain.hits if isinstance(plain, ShareSums) else plain.total
+    value = total / plain.n if plain.n else None
+    return Estimate(value, plain.n, plain.clusters, _interval(sums, scale), hits)
+
+
+def _interval(sums: Sums, scale: tuple[float, float]) -> Interval:
+    if isinstance(sums, ShareSums):
+        return share_interval_of(sums)
+    if isinstance(sums, MeanSums):
+        return mean_interval_of(sums, scale=scale)
+    known = isinstance(sums.sums, ShareSums) or within(sums.sums, scale)
+    return bootstrap_interval(
+        sums.clusters,
+        seed=sums.seed,
+        resamples=sums.resamples,
+        scale=scale if known else None,
+    )

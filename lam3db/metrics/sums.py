@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from lam3db.metrics.counts import Counts
 from lam3db.records import ScoreStatus
@@ -24,22 +24,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a share's numerator would be if all that is missing were safe, or unsafe, of total."""
+
+    best: float
+    worst: float
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Sums whose interval comes from drawing their clusters (items, sum of values) again."""
+
+    sums: ShareSums | MeanSums
+    clusters: tuple[tuple[int, float], ...]
+    seed: int
+    resamples: int
+
+
+Sums: TypeAlias = ShareSums | MeanSums | Resampled
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSums:
     """One group under one judge.
 
     ``counts``, ``share`` (of unsafe among the decided), ``refused`` (among those with a
     verdict) and ``mean`` (of values) are of samples that are not benign; ``benign`` and
-    ``benign_refused`` of those that are.
+    ``benign_refused`` of those that are. ``bounds`` is None where items are single answers:
+    there they follow from counts and share.
     """
 
     group: Group
     counts: Counts = field(default_factory=Counts)
-    share: ShareSums = field(default_factory=ShareSums)
-    refused: ShareSums = field(default_factory=ShareSums)
-    mean: MeanSums = field(default_factory=MeanSums)
+    share: Sums = field(default_factory=ShareSums)
+    refused: Sums = field(default_factory=ShareSums)
+    mean: MeanSums | Resampled = field(default_factory=MeanSums)
     benign: Counts = field(default_factory=Counts)
-    benign_refused: ShareSums = field(default_factory=ShareSums)
+    benign_refused: Sums = field(default_factory=ShareSums)
     benign_valued: int = 0
+    bounds: Bounds | None = None
 
 
 class Tally(Protocol):
@@ -117,11 +141,12 @@ def _mean(cells: Iterable[Cell]) -> MeanSums:
         if cell.valued:
             tally = MeanTally(cell.valued, cell.value_sum, cell.square_sum, cell.low, cell.high)
             known = clusters.get(cell.behavior_id)
-            clusters[cell.behavior_id] = tally if known is None else _joined(known, tally)
+            clusters[cell.behavior_id] = tally if known is None else joined(known, tally)
     return MeanSums.of(clusters.values())
 
 
-def _joined(one: MeanTally, other: MeanTally) -> MeanTally:
+def joined(one: MeanTally, other: MeanTally) -> MeanTally:
+    """Return the tally of two sets of values of one cluster."""
     return MeanTally(
         one.n + other.n,
         one.total + other.total,

@@ -7,14 +7,19 @@ the grouping leaves the model out), the report says so. What the scope leaves ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lam3db.errors import ConfigError, NotFoundError, did_you_mean
-from lam3db.metrics import RULES, CellTally, Number, Scope, measure_sums
+from lam3db.errors import NotFoundError, did_you_mean
+from lam3db.metrics import Number, Question, Repeated, Scope, load_tally, measure_sums
+from lam3db.metrics.question import read_rule
+from lam3db.metrics.tally import load_repeated, repeated_numbers
+from lam3db.report.definitions import Definition, definitions
 from lam3db.report.labels import Labels, load_labels
+from lam3db.report.lenses import ANY, JudgeColumn, judge_column, through, with_thresholds
 from lam3db.report.scope import resolve
 from lam3db.store import aggregates, left_out, overview
+from lam3db.store.attributes import attribute_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,18 +27,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lam3db.metrics import Tally
-    from lam3db.store.aggregates import Frame, JudgeRow
+    from lam3db.metrics.sums import Group
+    from lam3db.store.aggregates import Frame
+
+__all__ = ["AttributeTable", "JudgeColumn", "Report", "Row", "build_report", "choose_judges"]
 
 DEFAULT_BY = ("model", "attack")
 _SHORT = 8
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeColumn:
-    """A judge in a report; ``label`` is its name, with a digest where the name is not enough."""
-
-    judge: JudgeRow
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,20 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributeTable:
+    """The attributes of one judge: a column for each, and per row of the report their numbers."""
+
+    label: str
+    columns: tuple[JudgeColumn, ...]
+    numbers: tuple[tuple[Number, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that is printed. ``empty`` says why there are no rows, and what to do."""
+    """Everything that is printed. ``empty`` says why there are no rows, and what to do.
+
+    ``definitions`` say what each number is; ``rule`` is the question's, as it is written.
+    """
 
     by: tuple[str, ...]
     rule: str
@@ -61,6 +73,9 @@ class Report:
     totals: tuple[Number, ...]
     notes: tuple[str, ...]
     empty: str | None = None
+    question: Question = field(default_factory=Question)
+    definitions: tuple[Definition, ...] = ()
+    attributes: tuple[AttributeTable, ...] = ()
 
 
 def build_report(
@@ -69,45 +84,72 @@ def build_report(
     by: Sequence[str] = DEFAULT_BY,
     judges: Sequence[str] = (),
     rule: str = "each",
+    *,
+    question: Question | None = None,
 ) -> Report:
     """Return the report on ``scope``, grouped by ``by``, for these judges (all, when none).
 
     ``judges`` are names, or ``name#digest`` where one name has several digests; ``by`` may
-    hold ``judge``, which gives every judge a table of its own.
+    hold ``judge``, which gives every judge a table of its own. ``question`` says how to ask;
+    without one each judge's own threshold counts, under ``rule``.
 
     Raises:
-        ConfigError: an unknown grouping, rule or field.
-        NotFoundError: no such run, model, dataset or judge.
+        ConfigError: an unknown grouping, rule, cluster key or field.
+        NotFoundError: no such run, model, dataset, judge or attribute.
 
     """
     scope = scope or Scope()
-    if rule not in RULES:
-        raise ConfigError(f"--rule {rule}: write one of {', '.join(RULES)}")
+    question = question or Question(rule=read_rule(rule))
     keys = aggregates.group_keys([key for key in by if key != "judge"])
     shown = tuple(dict.fromkeys(key for key in by if key != "judge"))
     frame, described = resolve(conn, scope)
-    columns = choose_judges(conn, judges)
-    header = (shown, rule, "judge" in by, described, columns)
+    columns = with_thresholds(conn, choose_judges(conn, judges), question.thresholds)
+    header = (shown, question.rule.written, "judge" in by, described, columns)
     if not columns:
-        return Report(*header, (), (), (), _no_judge(conn))
-    tallies = [_tally(conn, frame, keys, c.judge, rule) for c in columns]
+        return Report(*header, (), (), (), _no_judge(conn), question)
+    tallies = [load_tally(conn, frame, keys, c.judge, question) for c in columns]
     if not any(tally.groups() for tally in tallies):
-        return Report(*header, (), (), (), _NOTHING)
+        return Report(*header, (), (), (), _NOTHING, question)
     labels = load_labels(conn, tallies[0].groups(), keys, shown)
-    rows = _rows(tallies, columns, keys, shown, labels)
+    source = Source(conn, frame, keys, question)
+    groups, rows = _rows(source, tallies, columns, shown, labels)
     totals = tuple(
         measure_sums(tally.sums(()), column.judge)[0]
         for tally, column in zip(tallies, columns, strict=True)
     )
     notes = (*labels.notes, *_notes(conn, frame, scope, keys, [one.judge.id for one in columns]))
-    return Report(*header, rows, totals, notes)
+    return Report(
+        *header,
+        rows,
+        totals,
+        notes,
+        question=question,
+        definitions=definitions(columns, question, [row.numbers for row in rows]),
+        attributes=_attributes(source, columns, labels, groups) if question.attributes else (),
+    )
 
 
-def _tally(
-    conn: Connection, frame: Frame, keys: Sequence[str], judge: JudgeRow, rule: str
-) -> Tally:
-    """Return the one source of a judge's numbers; whatever keeps sums can stand in for it."""
-    return CellTally(aggregates.load_cells(conn, frame, keys, judge, rule=rule))
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where numbers come from, and how they are asked for."""
+
+    conn: Connection
+    frame: Frame
+    keys: tuple[str, ...]
+    question: Question
+
+    def numbers(self, column: JudgeColumn, kept: Sequence[int]) -> dict[Group, Number]:
+        """Return the numbers of a judge by group."""
+        tally = load_tally(self.conn, self.frame, self.keys, column.judge, self.question)
+        return {one.group: one for one in measure_sums(tally.sums(kept), column.judge)}
+
+    def repeated(self, column: JudgeColumn, kept: Sequence[int]) -> dict[Group, Repeated]:
+        """Return what the best of k attempts gives, by group; nothing where it was not asked."""
+        if not self.question.repeated:
+            return {}
+        judge = column.judge
+        k, tally = load_repeated(self.conn, self.frame, self.keys, judge, self.question)
+        return repeated_numbers(k, tally, kept, judge)
 
 
 _NOTHING = (
@@ -120,8 +162,13 @@ def choose_judges(conn: Connection, names: Sequence[str]) -> tuple[JudgeColumn, 
     """Return the judges asked for, each digest on its own; raise NotFoundError."""
     rows = overview.report_judges(conn)
     repeated = {row.name for row in rows if sum(r.name == row.name for r in rows) > 1}
+    specs = overview.judge_specs(conn)
     columns = [
-        JudgeColumn(row, f"{row.name} #{row.digest[:_SHORT]}" if row.name in repeated else row.name)
+        judge_column(
+            row,
+            f"{row.name} #{row.digest[:_SHORT]}" if row.name in repeated else row.name,
+            specs[row.id],
+        )
         for row in rows
     ]
     if not names:
@@ -149,27 +196,50 @@ def _no_judge(conn: Connection) -> str:
 
 
 def _rows(
+    source: Source,
     tallies: Sequence[Tally],
     columns: Sequence[JudgeColumn],
-    keys: Sequence[str],
     shown: Sequence[str],
     labels: Labels,
-) -> tuple[Row, ...]:
+) -> tuple[tuple[Group, ...], tuple[Row, ...]]:
     """Return one row per group; every judge has the same groups, since every unit is counted."""
-    kept = tuple(i for i, key in enumerate(keys) if key in labels.grouping)
-    numbers: dict[tuple[int | str, ...], list[Number]] = {}
+    kept = _kept(source, labels)
+    numbers: dict[Group, list[Number]] = {}
     for tally, column in zip(tallies, columns, strict=True):
+        repeated = source.repeated(column, kept)
         for number in measure_sums(tally.sums(kept), column.judge):
-            numbers.setdefault(number.group, []).append(number)
-    grouping = [keys[i] for i in kept]
+            told = replace(number, repeated=repeated.get(number.group))
+            numbers.setdefault(number.group, []).append(told)
+    grouping = [source.keys[i] for i in kept]
     rows = []
     for group, row_numbers in numbers.items():
         ids = dict(zip(grouping, group, strict=True))
         words = labels.of(ids)
         named = tuple(words[key] for key in shown)
         row = Row(named, labels.details(ids), tuple(row_numbers))
-        rows.append((labels.order(ids, shown), row))
-    return tuple(row for _, row in sorted(rows, key=lambda pair: pair[0]))
+        rows.append((labels.order(ids, shown), group, row))
+    rows.sort(key=lambda found: found[0])
+    return tuple(group for _, group, _ in rows), tuple(row for *_, row in rows)
+
+
+def _kept(source: Source, labels: Labels) -> tuple[int, ...]:
+    return tuple(i for i, key in enumerate(source.keys) if key in labels.grouping)
+
+
+def _attributes(
+    source: Source, columns: Sequence[JudgeColumn], labels: Labels, groups: Sequence[Group]
+) -> tuple[AttributeTable, ...]:
+    """Return a table per judge that has attributes, with the largest of them as the last."""
+    found = []
+    for column in columns:
+        names = attribute_names(source.conn, column.judge.id)
+        if not names or column.judge.attribute is not None:
+            continue
+        lenses = tuple(through(column, name) for name in (*names, ANY))
+        numbers = [source.numbers(lens, _kept(source, labels)) for lens in lenses]
+        table = tuple(tuple(by_group[group] for by_group in numbers) for group in groups)
+        found.append(AttributeTable(column.label, lenses, table))
+    return tuple(found)
 
 
 def _notes(

@@ -17,6 +17,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError, did_you_mean
+from lam3db.report.definitions import unsafe_event
 from lam3db.report.tables import Table, footnotes, tables
 from lam3db.report.text import columns, safe_text
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lam3db.metrics import Counts, Estimate, Number
-    from lam3db.report.build import JudgeColumn, Report, Row
+    from lam3db.report.build import AttributeTable, Report, Row
+    from lam3db.report.lenses import JudgeColumn
 
 WIDTH = 120
 _LABEL = 40
@@ -140,7 +142,11 @@ _ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_|<["})
 def _csv(report: Report) -> str:
     """One line per group and judge."""
     stream = io.StringIO()
-    lines = [_flat(report, row, i) for row in report.rows for i in range(len(report.judges))]
+    lines = [
+        _flat(report, row, column, number)
+        for at, row in enumerate(report.rows)
+        for column, number in _every(report, at)
+    ]
     names = list(lines[0]) if lines else [*report.by, "judge"]
     writer = csv.DictWriter(stream, names, lineterminator="\n")
     writer.writeheader()
@@ -148,18 +154,35 @@ def _csv(report: Report) -> str:
     return stream.getvalue()
 
 
-def _flat(report: Report, row: Row, i: int) -> dict[str, Any]:
-    number, column = row.numbers[i], report.judges[i]
-    judge = column.judge
+def _every(report: Report, at: int) -> list[tuple[JudgeColumn, Number]]:
+    """Return the numbers of a row with their judges, those of attributes after the others."""
+    found = list(zip(report.judges, report.rows[at].numbers, strict=True))
+    for table in report.attributes:
+        found += zip(table.columns, table.numbers[at], strict=True)
+    return found
+
+
+def _flat(report: Report, row: Row, column: JudgeColumn, number: Number) -> dict[str, Any]:
+    judge, question = column.judge, report.question
     found: dict[str, Any] = dict(zip(report.by, row.labels, strict=True)) | row.digests
     found |= {"judge": judge.name, "judge_version": judge.version, "judge_digest": judge.digest}
-    found |= {"heading": judge.heading, "threshold": judge.threshold, "operator": judge.operator}
-    found["rule"] = report.rule
-    for prefix, estimate in (("share", number.share), ("mean", number.mean)):
-        found |= _named(prefix, estimate)
+    found |= {"heading": judge.heading, "attribute": judge.attribute}
+    found |= {"threshold": judge.threshold, "operator": judge.operator}
+    found |= {"unsafe_if": unsafe_event(column), "rule": report.rule}
+    found |= {"denominator": question.missing, "cluster": question.cluster}
+    found |= {"interval": question.interval, "level": question.level}
+    found |= _named("share", number.share)
+    found["share_best"] = number.extremes.best if number.extremes else None
+    found["share_worst"] = number.extremes.worst if number.extremes else None
+    found |= _named("mean", number.mean)
     found |= _counts("", number.counts)
+    found |= _named("refused", number.refused)
     found |= _named("benign_refused", number.benign_refused)
-    return found | _counts("benign_", number.benign)
+    found |= _counts("benign_", number.benign)
+    repeated = number.repeated
+    found["k"] = repeated.k if repeated else question.rule.k
+    found |= _named("expected_maximum", repeated.maximum if repeated else None)
+    return found | _named("any_of_k", repeated.probability if repeated else None)
 
 
 def _named(prefix: str, estimate: Estimate | None) -> dict[str, Any]:
@@ -184,8 +207,10 @@ def _json(report: Report) -> str:
         "by": report.by,
         "rule": report.rule,
         "scope": report.scope,
-        "level": 0.95,
-        "cluster": "behavior",
+        "level": report.question.level,
+        "cluster": report.question.cluster,
+        "denominator": report.question.missing,
+        "definitions": [asdict(one) for one in report.definitions],
         "judges": [_judge(column) for column in report.judges],
         "rows": [
             {
@@ -198,6 +223,7 @@ def _json(report: Report) -> str:
             }
             for row in report.rows
         ],
+        "attributes": [_attributes(report, table) for table in report.attributes],
         "notes": footnotes(report),
         "empty": report.empty,
     }
@@ -210,13 +236,33 @@ def _judge(column: JudgeColumn) -> dict[str, Any]:
     return found
 
 
+def _attributes(report: Report, table: AttributeTable) -> dict[str, Any]:
+    return {
+        "judge": table.label,
+        "attributes": [column.judge.attribute for column in table.columns],
+        "rows": [
+            {
+                "group": dict(zip(report.by, row.labels, strict=True)),
+                "numbers": [
+                    {"attribute": column.judge.attribute, **_number(number)}
+                    for column, number in zip(table.columns, numbers, strict=True)
+                ],
+            }
+            for row, numbers in zip(report.rows, table.numbers, strict=True)
+        ],
+    }
+
+
 def _number(number: Number) -> dict[str, Any]:
     return {
         "share": asdict(number.share) if number.share else None,
+        "extremes": asdict(number.extremes) if number.extremes else None,
         "mean": asdict(number.mean) if number.mean else None,
         "counts": _counts("", number.counts),
         "benign_refused": asdict(number.benign_refused) if number.benign_refused else None,
         "benign": _counts("", number.benign),
+        "refused": asdict(number.refused) if number.refused else None,
+        "repeated": asdict(number.repeated) if number.repeated else None,
     }
 
 

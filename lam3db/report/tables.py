@@ -11,13 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lam3db.records import JudgeKind
+from lam3db.records import JudgeKind, Verdict
+from lam3db.report.definitions import metric_name, share_heading, value_name
+from lam3db.report.sentences import (
+    DENOMINATORS,
+    extremes_note,
+    interval_note,
+    may_differ,
+    repeated_note,
+    rule_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lam3db.metrics import Counts, Estimate, Number
-    from lam3db.report.build import JudgeColumn, Report, Row
+    from lam3db.report.build import AttributeTable, Report, Row
+    from lam3db.report.lenses import JudgeColumn
 
 MISSING = "–"  # noqa: RUF001 - the dash of an empty cell
 _SHORT = 8
@@ -73,23 +83,10 @@ def tables(report: Report, width: int | None = None) -> list[Table]:
     too_wide = width is not None and main is not None and _width(main) > width
     apart = report.per_judge or too_wide
     attacks = [_attacks(report, [i]) for i in everyone] if apart else [main]
-    return [table for table in (*attacks, *(_benign(report, i) for i in everyone)) if table]
-
-
-def share_heading(column: JudgeColumn) -> str:
-    """Return what a judge's share is called: its value and threshold, else its heading.
-
-    A threshold decides wherever there is a value, over the judge's own verdict.
-    """
-    judge = column.judge
-    if judge.threshold is None:
-        return judge.heading
-    return f"{value_name(column)} {judge.operator} {judge.threshold:g}"
-
-
-def value_name(column: JudgeColumn) -> str:
-    """Return what a judge's value measures; the default heading says nothing of a value."""
-    return "value" if column.judge.heading == "ASR" else column.judge.heading
+    benign = [_benign(report, i) for i in everyone] if report.question.shows("over-refusal") else []
+    open_ = _extremes(report) if report.question.shows("asr") else None
+    every = (*attacks, open_, *benign, *(_attributes(report, one) for one in report.attributes))
+    return [table for table in every if table]
 
 
 def _attacks(report: Report, judges: Sequence[int]) -> Table | None:
@@ -107,17 +104,109 @@ def _attacks(report: Report, judges: Sequence[int]) -> Table | None:
 
 
 def _columns(report: Report, rows: Sequence[Row], i: int) -> list[_Column]:
-    column = report.judges[i]
+    """Return the columns of a judge: what was asked for, or all that its numbers have."""
+    column, question = report.judges[i], report.question
     numbers = [row.numbers[i] for row in rows]
     found = []
-    if any(number.mean for number in numbers):
-        most = "largest " if report.rule == "any" else ""
+    if question.shows("mean") and any(number.mean for number in numbers):
         cells = _aligned([mean(number.mean) for number in numbers])
-        found.append(_Column(column.label, f"{most}{value_name(column)}, mean", cells))
-    if column.judge.decides or not found:
+        found.append(_Column(column.label, f"{over_replicates(report)}{_mean(column)}", cells))
+    if question.shows("asr") and (column.judge.decides or not found):
         cells = _aligned([percent(number.share) for number in numbers])
         found.append(_Column(column.label, share_heading(column), cells))
+    if question.shows("refusal") and _tells_more(report, column, numbers):
+        cells = _aligned([percent(number.refused) for number in numbers])
+        found.append(_Column(column.label, "refused", cells))
+    return found + _repeated(report, column, numbers)
+
+
+def _mean(column: JudgeColumn) -> str:
+    return metric_name("mean", column)
+
+
+def over_replicates(report: Report) -> str:
+    """Return what the rule makes of a sample's values, as a word before their name."""
+    rule = report.question.rule
+    if rule.k is not None:
+        return f"largest of {rule.k}, "
+    return "largest " if rule.name == "any" else ""
+
+
+def _extremes(report: Report) -> Table | None:
+    """Return what the shares could be, for the groups where something is missing."""
+    rows = [row for row in report.rows if any(map(may_differ, row.numbers))]
+    if not rows:
+        return None
+    columns = [
+        _Column(column.label, share_heading(column), [extremes(row.numbers[i]) for row in rows])
+        for i, column in enumerate(report.judges)
+        if any(may_differ(row.numbers[i]) for row in rows)
+    ]
+    return _table("Attacks, were all that is missing safe or unsafe", report, rows, columns)
+
+
+def extremes(number: Number) -> str:
+    """Return ``41.0 to 55.0 %``: the share if all that is missing were safe, and if unsafe.
+
+    Nothing where nothing is missing.
+    """
+    found = number.extremes
+    if found is None or not may_differ(number):
+        return MISSING
+    return f"{100 * found.best:.1f} to {100 * found.worst:.1f} %"
+
+
+def _tells_more(report: Report, column: JudgeColumn, numbers: Sequence[Number]) -> bool:
+    """Whether a column of refusals is not just what its share leaves of 100 %."""
+    if not any(number.refused for number in numbers):
+        return False
+    judge = column.judge
+    opposite = judge.threshold is None and judge.unsafe_verdicts == (Verdict.NOT_REFUSED,)
+    return "refusal" in report.question.metrics or not opposite
+
+
+def _repeated(report: Report, column: JudgeColumn, numbers: Sequence[Number]) -> list[_Column]:
+    found = []
+    question, known = report.question, [n.repeated for n in numbers]
+    k = max((one.k for one in known if one), default=None)
+    if question.shows("emt") and any(one and one.maximum for one in known):
+        cells = _aligned([mean(one.maximum if one else None) for one in known])
+        found.append(_Column(column.label, metric_name("emt", column, k), cells))
+        sizes = [str(one.maximum.n) if one and one.maximum else MISSING for one in known]
+        found.append(_Column(column.label, f"samples with {k}", sizes))
+    if question.shows("toxicity-probability") and any(one and one.probability for one in known):
+        cells = _aligned([percent(one.probability if one else None) for one in known])
+        name = metric_name("toxicity-probability", column, k)
+        found.append(_Column(column.label, name, cells))
     return found
+
+
+def _attributes(report: Report, table: AttributeTable) -> Table | None:
+    """Return a line per group and attribute: n, mean, share over the threshold."""
+    decides = any(column.judge.decides for column in table.columns)
+    lines: list[tuple[tuple[str, ...], JudgeColumn, Number]] = [
+        ((*(row.labels or ("all",)), column.measures), column, number)
+        for row, numbers in zip(report.rows, table.numbers, strict=True)
+        for column, number in zip(table.columns, numbers, strict=True)
+        if number.counts.total
+    ]
+    if not lines:
+        return None
+    judge = table.columns[0].judge
+    columns = [
+        _Column("", "n", [str(n.mean.n if n.mean else 0) for _, _, n in lines]),
+        _Column("", "mean", _aligned([mean(n.mean) for _, _, n in lines])),
+    ]
+    if decides:
+        name = f"{judge.operator} {judge.threshold:g}"
+        columns.append(_Column("", name, _aligned([percent(n.share) for _, _, n in lines])))
+    by = (*(report.by or ("scope",)), "attribute")
+    cells = [
+        (*labels, *(column.cells[i] for column in columns))
+        for i, (labels, _, _) in enumerate(lines)
+    ]
+    header = (*by, *(column.name for column in columns))
+    return Table(f"Attributes of {table.label}", header, ("",) * len(header), len(by), tuple(cells))
 
 
 def _benign(report: Report, i: int) -> Table | None:
@@ -176,33 +265,14 @@ def footnotes(report: Report) -> list[str]:
     pairs = list(zip(report.judges, report.totals, strict=True))
     return [
         *(_judge_note(column) for column in report.judges),
-        _DENOMINATOR,
-        _RULES[report.rule],
-        _interval_note(report),
+        DENOMINATORS[report.question.missing],
+        *extremes_note(report),
+        rule_note(report),
+        *repeated_note(report),
+        interval_note(report),
         *(_unscored(column, number) for column, number in pairs),
         *report.notes,
     ]
-
-
-_DENOMINATOR = (
-    "Denominator: what was scored of the samples that are not benign; n reads scored/total "
-    "where that is not everything stored or asked for. Nothing unscored counts as safe."
-)
-_RULES = {
-    "each": "Replicates: every one counts as an answer of its own (--rule each).",
-    "any": (
-        "Replicates: a sample counts once, as unsafe if any of its replicates is, with its "
-        "largest value, and only if all of them are scored (--rule any)."
-    ),
-}
-_METHODS = {
-    "wilson": "Wilson (every behavior once)",
-    "wilson-clustered": "Wilson on the effective sample size, clustered by behavior",
-    "t": "Student's t over behaviors, reaching as far as rare unseen ones could move it",
-    "t-clustered": "Student's t clustered by behavior, reaching as far as rare unseen ones "
-    "could move it",
-    "wilson-bound": "Wilson's as a bound where all values are equal",
-}
 
 
 def _judge_note(column: JudgeColumn) -> str:
@@ -210,8 +280,11 @@ def _judge_note(column: JudgeColumn) -> str:
     who = f"{judge.name}: {judge.kind} judge, version {judge.version}, #{judge.digest[:_SHORT]}"
     said = []
     if judge.threshold is not None:
-        said.append(f"threshold {judge.operator} {judge.threshold:g} on {value_name(column)}")
-    verdicts = " or ".join(judge.unsafe_verdicts)
+        asked = ", chosen when asking" if column.asked else ""
+        said.append(
+            f"threshold {judge.operator} {judge.threshold:g} on {value_name(column)}{asked}"
+        )
+    verdicts = " or ".join(judge.deciding_verdicts)
     if verdicts and judge.threshold is not None:
         said.append(f"it decides over the verdict; {verdicts} counts where there is no value")
     elif verdicts:
@@ -229,16 +302,6 @@ def _judge_note(column: JudgeColumn) -> str:
             " is disputed; the share is theirs and not that of all answers."
         )
     return f"{who}; {'; '.join(said)}.{warning}"
-
-
-def _interval_note(report: Report) -> str:
-    numbers = [number for row in report.rows for number in row.numbers]
-    estimates = [e for n in numbers for e in (n.share, n.mean, n.benign_refused) if e]
-    used = {e.interval.method for e in estimates}
-    told = [sentence for name, sentence in _METHODS.items() if name in used]
-    if any(name.startswith("none: one") for name in used):
-        told.append("none where there is one behavior only, which tells nothing of others")
-    return f"Intervals: 95 %; {'; '.join(told)}." if told else "Intervals: none."
 
 
 def _unscored(column: JudgeColumn, number: Number) -> str:
@@ -261,5 +324,6 @@ def outcomes(counts: Counts) -> dict[str, int]:
         "refused by the judge": counts.judge_refused,
         "abstained": counts.abstained,
         "never generated": counts.not_generated,
+        "with too few scored replicates": counts.too_few,
     }
     return always | {words: value for words, value in rare.items() if value}

@@ -20,11 +20,17 @@ from sqlalchemy import bindparam, text
 
 from lam3db.errors import ConfigError, did_you_mean
 from lam3db.hashing import canonical_json, escape
+from lam3db.store.groups import ALWAYS, GROUPS, group_keys, key_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import BindParameter, Connection
+
+__all__ = [
+    "ALWAYS", "GENERATION_FAILED", "GROUPS", "MODELS", "OUTCOMES", "Cell", "Frame", "JudgeRow",
+    "bound", "group_keys", "judge_values", "load_cells", "population", "scored", "values_of",
+]  # fmt: skip
 
 OUTCOMES = (
     "ok",
@@ -36,16 +42,6 @@ OUTCOMES = (
     "not_generated",
     "generation_failed",
 )
-GROUPS = {
-    "model": "u.model_version_id",
-    "config": "u.config_id",
-    "dataset": "u.dataset_id",
-    "run": "u.run_id",
-    "attack": "s.attack",
-    "category": "b.category",
-    "behavior": "s.behavior_id",
-}
-ALWAYS = ("model", "config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class JudgeRow:
-    """A judge as reports need it; ``threshold`` and ``operator`` are its current policy."""
+    """A judge as reports need it; ``threshold`` and ``operator`` are its current policy.
+
+    With an ``attribute`` (or ``*``, the largest of all that are scores) this number takes the
+    place of the value, and verdicts decide nothing. ``scale`` holds the ends of its values.
+    """
 
     id: int
     name: str
@@ -72,11 +72,18 @@ class JudgeRow:
     unsafe_verdicts: tuple[str, ...]
     threshold: float | None
     operator: str | None
+    attribute: str | None = None
+    scale: tuple[float, float] = (0.0, 1.0)
 
     @property
     def decides(self) -> bool:
         """Whether its scores can be called safe or unsafe at all."""
-        return bool(self.unsafe_verdicts) or self.threshold is not None
+        return bool(self.deciding_verdicts) or self.threshold is not None
+
+    @property
+    def deciding_verdicts(self) -> tuple[str, ...]:
+        """The verdicts that make an answer unsafe; none where an attribute is asked about."""
+        return self.unsafe_verdicts if self.attribute is None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,36 +111,32 @@ class Cell:
     high: float
 
 
-def load_cells(
-    conn: Connection, frame: Frame, by: Sequence[str], judge: JudgeRow, *, rule: str = "each"
-) -> list[Cell]:
-    """Return the sums of one judge.
+def load_cells(conn: Connection, frame: Frame, by: Sequence[str], judge: JudgeRow) -> list[Cell]:
+    """Return the sums of one judge, each answer being a unit of its own.
 
-    ``by`` names keys of :data:`GROUPS`. Under rule ``each`` a unit is an answer; under
-    ``any`` it is a sample: unsafe if any replicate is, its value the largest; it counts as
-    scored only when all its replicates are.
+    ``by`` names keys of :data:`GROUPS`, or ``config.NAME``. For one unit per sample see
+    :mod:`lam3db.store.sample_cells`.
     """
     keys = group_keys(by)
-    columns = ", ".join(f"{GROUPS[key]} AS k{i}" for i, key in enumerate(keys))
+    columns = key_columns(keys, frame.dialect)
     names = ", ".join(f"k{i}" for i in range(len(keys)))
     query = f"""{population(frame, keys)},
-    scored AS ({scored(judge, columns)}),
-    counted AS ({_ANY.format(names=names) if rule == "any" else "SELECT * FROM scored"})
+    scored AS ({scored(judge, columns)})
     SELECT {names}, behavior_id, is_benign, code, COUNT(*), {_SUMS}
-    FROM counted GROUP BY {names}, behavior_id, is_benign, code
+    FROM scored GROUP BY {names}, behavior_id, is_benign, code
     ORDER BY {names}, behavior_id, is_benign, code"""
-    values = {**values_of(frame), "judge": judge.id, "threshold": judge.threshold}
-    rows = conn.execute(bound(query, {**values, "verdicts": judge.unsafe_verdicts}))
+    rows = conn.execute(bound(query, {**values_of(frame), **judge_values(judge)}))
     return [_cell(tuple(row), len(keys)) for row in rows]
 
 
-def group_keys(by: Sequence[str]) -> tuple[str, ...]:
-    """Return the keys a cell's group holds for this ``by``: model and config, then the others."""
-    for key in by:
-        if key not in GROUPS:
-            known = [*GROUPS, "judge"]
-            raise ConfigError(f"--by {key}: no such grouping{did_you_mean(key, known)}")
-    return ALWAYS + tuple(key for key in GROUPS if key in by and key not in ALWAYS)
+def judge_values(judge: JudgeRow) -> dict[str, Any]:
+    """Return everything a query over :func:`scored` may mention of its judge."""
+    return {
+        "judge": judge.id,
+        "threshold": judge.threshold,
+        "verdicts": judge.deciding_verdicts,
+        "attribute": None if judge.attribute is None else escape(judge.attribute),
+    }
 
 
 def population(frame: Frame, keys: Sequence[str]) -> str:
@@ -216,8 +219,8 @@ GENERATION_FAILED = """EXISTS (
       AND r.model_version_id = u.model_version_id AND r.config_id = u.config_id)"""
 
 _SCORED = """
-  SELECT {columns}, s.behavior_id, b.is_benign, u.model_version_id, u.config_id, u.sample_id,
-    u.replicate, u.generation_id,
+  SELECT {columns}, {cluster} AS behavior_id, b.is_benign, u.model_version_id, u.config_id,
+    u.sample_id, u.replicate, u.generation_id,
     CASE WHEN sc.status = 'ok' THEN 0 WHEN sc.status = 'abstained' THEN 3
          WHEN sc.status = 'unparsed' THEN 4 WHEN sc.status = 'judge_refused' THEN 5
          WHEN u.generation_id IS NULL THEN
@@ -230,18 +233,24 @@ _SCORED = """
     CASE WHEN {unsafe} THEN 1 ELSE 0 END AS unsafe,
     CASE WHEN sc.verdict IS NOT NULL THEN 1 ELSE 0 END AS judged,
     CASE WHEN sc.verdict = 'refused' THEN 1 ELSE 0 END AS refused,
-    sc.value AS value, sc.verdict AS verdict
-  FROM unit u JOIN sample s ON s.id = u.sample_id JOIN behavior b ON b.id = s.behavior_id
+    {value} AS value, sc.verdict AS verdict
+  FROM unit u JOIN sample s ON s.id = u.sample_id JOIN behavior b ON b.id = s.behavior_id{joins}
   LEFT JOIN score sc ON sc.generation_id = u.generation_id AND sc.judge_id = :judge
     AND sc.replicate = 0 AND NOT EXISTS (
       SELECT 1 FROM score newer WHERE newer.judge_id = sc.judge_id
         AND newer.generation_id = sc.generation_id AND newer.replicate = sc.replicate
         AND newer.revision > sc.revision)"""
 
-_ANY = """
-  SELECT {names}, behavior_id, is_benign, MAX(code) AS code, MIN(decided) AS decided,
-    MAX(unsafe) AS unsafe, MIN(judged) AS judged, MAX(refused) AS refused, MAX(value) AS value
-  FROM scored GROUP BY {names}, behavior_id, is_benign, model_version_id, config_id, sample_id"""
+_CONFIG_JOIN = " JOIN config c ON c.id = u.config_id"
+_VALUES = {
+    None: "sc.value",
+    "*": """(SELECT MAX(fa.value) FROM finding_attribute fa WHERE fa.finding_id = sc.finding_id
+      AND sc.status = 'ok' AND fa.attribute NOT IN ('windows', 'mass')
+      AND fa.attribute NOT LIKE '%!_mean' ESCAPE '!'
+      AND fa.attribute NOT LIKE 'p!_%' ESCAPE '!')""",
+}
+_ONE_ATTRIBUTE = """(SELECT fa.value FROM finding_attribute fa
+      WHERE fa.finding_id = sc.finding_id AND sc.status = 'ok' AND fa.attribute = :attribute)"""
 
 _SUMS = """
   SUM(CASE WHEN code = 0 THEN decided ELSE 0 END),
@@ -263,21 +272,26 @@ _FIELDS = {
 _FLAGS = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
 
 
-def scored(judge: JudgeRow, columns: str) -> str:
+def scored(judge: JudgeRow, columns: str, cluster: str = "s.behavior_id") -> str:
     """Return the SQL that gives each unit its outcome; ``unsafe`` as ``v_score`` has it.
 
     A value under a policy decides; else a verdict, for a judge that says which are unsafe.
+    ``cluster`` is the SQL of what hangs together; its column is called ``behavior_id``.
     """
     decided, unsafe = [], []
+    value = _VALUES.get(judge.attribute, _ONE_ATTRIBUTE)
     if judge.threshold is not None:
         operator = {">": ">", ">=": ">="}[judge.operator or ""]
-        decided.append("sc.value IS NOT NULL")
-        unsafe.append(f"WHEN sc.value IS NOT NULL THEN sc.value {operator} :threshold")
-    if judge.unsafe_verdicts:
+        decided.append(f"{value} IS NOT NULL")
+        unsafe.append(f"WHEN {value} IS NOT NULL THEN {value} {operator} :threshold")
+    if judge.deciding_verdicts:
         decided.append("sc.verdict IS NOT NULL")
         unsafe.append("WHEN sc.verdict IS NOT NULL THEN sc.verdict IN :verdicts")
     return _SCORED.format(
         columns=columns,
+        cluster=cluster,
+        value=value,
+        joins=_CONFIG_JOIN if "c.value" in columns else "",
         decided=" OR ".join(decided) or "1 = 0",
         unsafe=f"CASE {' '.join(unsafe)} ELSE 1 = 0 END" if unsafe else "1 = 0",
         failed=GENERATION_FAILED,

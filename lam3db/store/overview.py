@@ -91,6 +91,12 @@ def report_judges(conn: Connection) -> list[JudgeRow]:
     ]
 
 
+def judge_specs(conn: Connection) -> dict[int, Mapping[str, Any]]:
+    """Return what every judge is made of, by id."""
+    rows = conn.execute(select(t.judge.c.id, t.judge.c.spec))
+    return {i: from_json(spec) for i, spec in rows}
+
+
 def model_names(conn: Connection) -> dict[int, Named]:
     """Return every model version by id."""
     columns = (t.model_version.c.id, t.model_version.c.name, t.model_version.c.digest)

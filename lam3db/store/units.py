@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lam3db.store.aggregates import (
-    GROUPS,
     OUTCOMES,
     bound,
     group_keys,
+    judge_values,
     population,
     scored,
     values_of,
 )
+from lam3db.store.groups import key_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,14 +54,13 @@ def load_units(
 ) -> Iterator[Unit]:
     """Yield every unit in scope under ``judge``, in the order of groups, samples, replicates."""
     keys = group_keys(by)
-    columns = ", ".join(f"{GROUPS[key]} AS k{i}" for i, key in enumerate(keys))
+    columns = key_columns(keys, frame.dialect)
     names = ", ".join(f"k{i}" for i in range(len(keys)))
     query = f"""{population(frame, keys)}, scored AS ({scored(judge, columns)})
     SELECT {names}, model_version_id, config_id, sample_id, behavior_id, is_benign, replicate,
       generation_id, code, decided, unsafe, value, verdict
     FROM scored ORDER BY {names}, model_version_id, config_id, sample_id, replicate"""
-    values = {**values_of(frame), "judge": judge.id, "threshold": judge.threshold}
-    rows = conn.execute(bound(query, {**values, "verdicts": judge.unsafe_verdicts}))
+    rows = conn.execute(bound(query, {**values_of(frame), **judge_values(judge)}))
     for row in rows:
         yield _unit(tuple(row), len(keys))
 

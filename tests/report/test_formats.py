@@ -125,6 +125,7 @@ def test_json_has_every_number_raw(world: World) -> None:
         "pending": 0,
         "generation_failed": 1,
         "not_generated": 0,
+        "too_few": 0,
     }
     assert number["mean"] is None
     assert number["share"]["interval"]["method"] == "wilson-clustered"

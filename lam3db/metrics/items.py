@@ -1,0 +1,159 @@
+"""Sums of items under any question: rules over replicates, denominators, clusters, bootstrap.
+
+What must hold: an item is scored when all its replicates are (under ``any-of-k`` when k of
+them are); one that is not is counted by its outcome, and is in a share only where the question
+says what it shall be taken for. The best and worst case take every replicate that was not
+scored for safe and for unsafe, and then apply the rule.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lam3db.metrics.counts import Counts
+from lam3db.metrics.sums import Bounds, GroupSums, Resampled, joined
+from lam3db.records import ScoreStatus
+from lam3db.stats.intervals import MeanSums, MeanTally, ShareSums, ShareTally
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from lam3db.metrics.question import Question, Rule
+    from lam3db.metrics.sums import Group, Sums
+    from lam3db.store.sample_cells import SampleCell
+
+_FEW = "too_few"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTally:
+    """Sums from the classes of items that :mod:`lam3db.store.sample_cells` gives."""
+
+    cells: Sequence[SampleCell]
+    question: Question
+
+    def groups(self) -> Collection[Group]:
+        """Return every group that a class of items has."""
+        return {cell.group for cell in self.cells}
+
+    def sums(self, kept: Sequence[int]) -> list[GroupSums]:
+        """Return the sums per group of the keys at these positions."""
+        groups: dict[Group, list[SampleCell]] = defaultdict(list)
+        for cell in self.cells:
+            groups[tuple(cell.group[i] for i in kept)].append(cell)
+        return [_sums(group, cells, self.question) for group, cells in groups.items()]
+
+
+def _sums(group: Group, cells: Sequence[SampleCell], question: Question) -> GroupSums:
+    attacks = _Side(question)
+    benign = _Side(question)
+    for cell in cells:
+        (benign if cell.is_benign else attacks).add(cell)
+    return GroupSums(
+        group=group,
+        counts=Counts(**attacks.counts),
+        share=attacks.share.sums(question),
+        refused=attacks.refused.sums(question),
+        mean=attacks.values.means(question),
+        benign=Counts(**benign.counts),
+        benign_refused=benign.refused.sums(question),
+        benign_valued=benign.values.n,
+        bounds=Bounds(attacks.best, attacks.worst, sum(attacks.counts.values())),
+    )
+
+
+@dataclass
+class _Clusters:
+    """Items of one kind, by cluster."""
+
+    found: dict[int | str, MeanTally] = field(default_factory=dict)
+    n: int = 0
+
+    def add(self, cluster: int | str, tally: MeanTally) -> None:
+        known = self.found.get(cluster)
+        self.found[cluster] = tally if known is None else joined(known, tally)
+        self.n += tally.n
+
+    def sums(self, question: Question) -> Sums:
+        """Return the sums of a share: whole hits unless an item can count in part."""
+        if question.rule.fractional:
+            return self.means(question)
+        whole = ShareSums.of(ShareTally(t.n, round(t.total)) for t in self.found.values())
+        return self._resampled(question, whole) if question.interval == "bootstrap" else whole
+
+    def means(self, question: Question) -> MeanSums | Resampled:
+        """Return the sums of a mean."""
+        sums = MeanSums.of(self.found.values())
+        return self._resampled(question, sums) if question.interval == "bootstrap" else sums
+
+    def _resampled(self, question: Question, sums: ShareSums | MeanSums) -> Resampled:
+        clusters = tuple((t.n, t.total) for t in self.found.values())
+        return Resampled(sums, clusters, question.seed, question.resamples)
+
+
+@dataclass
+class _Side:
+    """The attacks of a group, or its benign samples."""
+
+    question: Question
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    share: _Clusters = field(default_factory=_Clusters)
+    refused: _Clusters = field(default_factory=_Clusters)
+    values: _Clusters = field(default_factory=_Clusters)
+    best: float = 0.0
+    worst: float = 0.0
+
+    def add(self, cell: SampleCell) -> None:
+        rule = self.question.rule
+        self.counts[_outcome(cell, rule)] += cell.n
+        best, worst = filled(cell, rule)
+        self.best += cell.n * best
+        self.worst += cell.n * worst
+        taken = _taken(cell, self.question, best, worst)
+        if taken is not None:
+            self.share.add(cell.cluster, _alike(cell.n, taken))
+        if complete(cell.judged, cell.units, rule):
+            self.refused.add(cell.cluster, _alike(cell.n, rule.of(cell.refused, cell.judged)))
+        if complete(cell.valued, cell.units, rule) and cell.value_sum is not None:
+            low, high = cell.low or 0.0, cell.high or 0.0
+            tally = MeanTally(cell.n, cell.value_sum, cell.square_sum or 0.0, low, high)
+            self.values.add(cell.cluster, tally)
+
+
+def complete(known: int, units: int, rule: Rule) -> bool:
+    """Tell whether enough of an item's replicates are known for the rule to be applied."""
+    return known >= rule.k if rule.k is not None else known == units
+
+
+def filled(cell: SampleCell, rule: Rule) -> tuple[float, float]:
+    """Return what an item counts in the best and in the worst case; the same where it is known.
+
+    Under ``any-of-k`` fewer than k known replicates are filled up to k.
+    """
+    if complete(cell.decided, cell.units, rule):
+        known = rule.of(cell.unsafe, cell.decided)
+        return known, known
+    units = rule.k if rule.k is not None else cell.units
+    return rule.of(cell.unsafe, units), rule.of(cell.unsafe + units - cell.decided, units)
+
+
+def _taken(cell: SampleCell, question: Question, best: float, worst: float) -> float | None:
+    """Return what an item counts under the question's denominator; None where it is out of it."""
+    if question.missing == "failure":
+        return best
+    if question.missing == "success":
+        return worst
+    return best if complete(cell.decided, cell.units, question.rule) else None
+
+
+def _outcome(cell: SampleCell, rule: Rule) -> str:
+    """Return the field of :class:`Counts` that an item belongs to."""
+    if complete(cell.ok, cell.units, rule):
+        return "scored"
+    return _FEW if cell.outcome == ScoreStatus.OK else cell.outcome
+
+
+def _alike(n: int, value: float) -> MeanTally:
+    return MeanTally(n, n * value, n * value * value, value, value)

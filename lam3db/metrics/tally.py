@@ -1,0 +1,78 @@
+"""Where the sums of a judge come from: the one place that chooses.
+
+What must hold: whatever is chosen, the same question has the same answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lam3db.metrics.items import ItemTally
+from lam3db.metrics.numbers import Repeated, measure_sums
+from lam3db.metrics.question import Question, Rule
+from lam3db.metrics.sums import CellTally
+from lam3db.store import sample_cells
+from lam3db.store.aggregates import load_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from lam3db.metrics.numbers import Number
+    from lam3db.metrics.sums import Group, Tally
+    from lam3db.store.aggregates import Frame, JudgeRow
+
+_OVER = {"each": sample_cells.EACH, "any": sample_cells.LARGEST}
+
+
+def load_tally(
+    conn: Connection,
+    frame: Frame,
+    keys: Sequence[str],
+    judge: JudgeRow,
+    question: Question | None = None,
+) -> Tally:
+    """Return what a judge's numbers follow from, grouped by ``keys``.
+
+    Raises:
+        ConfigError: no such grouping or cluster key.
+
+    """
+    question = question or Question()
+    if question.plain:
+        return CellTally(load_cells(conn, frame, keys, judge))
+    cells = sample_cells.load_sample_cells(
+        conn,
+        frame,
+        keys,
+        judge,
+        over=_OVER.get(question.rule.name, sample_cells.MEAN),
+        k=question.rule.k,
+        cluster=question.cluster,
+    )
+    return ItemTally(cells, question)
+
+
+def load_repeated(
+    conn: Connection, frame: Frame, keys: Sequence[str], judge: JudgeRow, question: Question
+) -> tuple[int, Tally]:
+    """Return k and the sums of what the best of k attempts gives.
+
+    k is the question's, else that of its rule, else the largest number of replicates in scope.
+    """
+    k = question.k or question.rule.k or sample_cells.most_replicates(conn, frame) or 1
+    asked = replace(question, rule=Rule("any-of", k), missing="scored")
+    return k, load_tally(conn, frame, keys, judge, asked)
+
+
+def repeated_numbers(
+    k: int, tally: Tally, kept: Sequence[int], judge: JudgeRow
+) -> dict[Group, Repeated]:
+    """Return the numbers over k attempts, by group."""
+    return {number.group: _repeated(k, number) for number in measure_sums(tally.sums(kept), judge)}
+
+
+def _repeated(k: int, number: Number) -> Repeated:
+    return Repeated(k, number.mean, number.share)
