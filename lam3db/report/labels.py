@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.hashing import unescape
 from lam3db.store import overview
+from lam3db.store.groups import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -51,13 +52,35 @@ class Labels:
     def order(self, ids: Mapping[str, int | str], shown: Sequence[str]) -> tuple[Any, ...]:
         """Return a sort key: by label, with ``none`` before every attack."""
         words = self.of(ids)
-        shown_first = tuple((words[key] != "none", words[key]) for key in shown)
+        shown_first = tuple(_place(key, words[key]) for key in shown)
         return (*shown_first, *(str(value) for value in ids.values()))
 
     def _word(self, key: str, value: int | str) -> str:
         if key in self.words:
             return self.words[key].get(value, "(none)")
+        if key == "benign":
+            return "yes" if value else "no"
+        if key.startswith(CONFIG):
+            return _setting(str(value))
         return unescape(str(value)) or "(none)"
+
+
+def _setting(value: str) -> str:
+    """Return a setting, stored as JSON, as people write it."""
+    found = json.loads(value) if value else None
+    if found is None:
+        return "(none)"
+    return unescape(found) if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+
+def _place(key: str, word: str) -> tuple[Any, ...]:
+    """Return a sort key: ``none`` before every attack, settings that are numbers by size."""
+    if key.startswith(CONFIG):
+        try:
+            return (0, float(word), "")
+        except ValueError:
+            return (1, 0.0, word)
+    return (word != "none", 0.0, word)
 
 
 def load_labels(

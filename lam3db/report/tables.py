@@ -83,7 +83,9 @@ def tables(report: Report, width: int | None = None) -> list[Table]:
     too_wide = width is not None and main is not None and _width(main) > width
     apart = report.per_judge or too_wide
     attacks = [_attacks(report, [i]) for i in everyone] if apart else [main]
-    benign = [_benign(report, i) for i in everyone] if report.question.shows("over-refusal") else []
+    ids = [column.judge.id for column in report.judges]
+    once = [i for i in everyone if ids.index(ids[i]) == i]
+    benign = [_benign(report, i) for i in once] if report.question.shows("over-refusal") else []
     open_ = _extremes(report) if report.question.shows("asr") else None
     every = (*attacks, open_, *benign, *(_attributes(report, one) for one in report.attributes))
     return [table for table in every if table]

@@ -246,8 +246,8 @@ _VALUES = {
     None: "sc.value",
     "*": """(SELECT MAX(fa.value) FROM finding_attribute fa WHERE fa.finding_id = sc.finding_id
       AND sc.status = 'ok' AND fa.attribute NOT IN ('windows', 'mass')
-      AND fa.attribute NOT LIKE '%!_mean' ESCAPE '!'
-      AND fa.attribute NOT LIKE 'p!_%' ESCAPE '!')""",
+      AND substr(fa.attribute, 1, 2) <> 'p_'
+      AND substr(fa.attribute, length(fa.attribute) - 4) <> '_mean')""",
 }
 _ONE_ATTRIBUTE = """(SELECT fa.value FROM finding_attribute fa
       WHERE fa.finding_id = sc.finding_id AND sc.status = 'ok' AND fa.attribute = :attribute)"""
