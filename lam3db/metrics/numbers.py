@@ -25,8 +25,8 @@ from lam3db.stats.intervals import (
     ShareSums,
     mean_interval_of,
     share_interval_of,
-    within,
 )
+from lam3db.stats.weighted import WeightedSums, weighted_mean_interval, weighted_share_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +94,8 @@ class Number:
     ``share`` is None for a judge that has neither verdicts nor a threshold, ``mean`` for one
     without values, ``refused`` and ``benign_refused`` for one that does not know refusals.
     ``counts`` are of samples that are not benign, ``benign`` of those that are. ``extremes``
-    belong to ``share``.
+    belong to ``share``. ``weighted`` where all is estimated from what was drawn by lot for
+    people, each weighing 1 over its chance.
     """
 
     group: tuple[int | str, ...]
@@ -106,6 +107,7 @@ class Number:
     refused: Estimate | None = None
     extremes: Extremes | None = None
     repeated: Repeated | None = None
+    weighted: bool = False
 
 
 def measure(cells: Sequence[Cell], judge: JudgeRow) -> list[Number]:
@@ -126,12 +128,17 @@ def knows_refusals(judge: JudgeRow, groups: Iterable[GroupSums]) -> bool:
 
 
 def _some(sums: Sums) -> bool:
-    plain = sums.sums if isinstance(sums, Resampled) else sums
+    plain = _plain(sums)
     return bool(plain.hits if isinstance(plain, ShareSums) else plain.total)
+
+
+def _plain(sums: Sums) -> ShareSums | MeanSums | WeightedSums:
+    return sums.sums if isinstance(sums, Resampled) else sums
 
 
 def _number(sums: GroupSums, judge: JudgeRow, *, refusals: bool) -> Number:
     share = estimate(sums.share) if judge.decides else None
+    weighted = isinstance(_plain(sums.share), WeightedSums)
     mean = estimate(sums.mean, judge.scale)
     return Number(
         group=sums.group,
@@ -141,7 +148,8 @@ def _number(sums: GroupSums, judge: JudgeRow, *, refusals: bool) -> Number:
         benign=sums.benign,
         benign_refused=estimate(sums.benign_refused) if refusals and sums.benign.total else None,
         refused=estimate(sums.refused) if refusals and sums.counts.total else None,
-        extremes=None if share is None else _extremes(sums, share),
+        extremes=None if share is None or weighted else _extremes(sums, share),
+        weighted=weighted,
     )
 
 
@@ -154,27 +162,34 @@ def _extremes(sums: GroupSums, share: Estimate) -> Extremes | None:
     return Extremes(best / total, worst / total, total) if total else None
 
 
-def estimate(sums: Sums, scale: tuple[float, float] = (0.0, 1.0)) -> Estimate:
-    """Return the share or mean that follows from these sums, with its interval.
-
-    ``scale`` is that of the values of a mean.
-    """
-    plain = sums.sums if isinstance(sums, Resampled) else sums
+def estimate(sums: Sums, scale: tuple[float, float] | None = None) -> Estimate:
+    """Return the share, or on a ``scale`` the mean, that follows from these sums."""
+    share = scale is None
+    scale = scale or (0.0, 1.0)
+    plain = _plain(sums)
     hits = plain.hits if isinstance(plain, ShareSums) else None
     total = plain.hits if isinstance(plain, ShareSums) else plain.total
-    value = total / plain.n if plain.n else None
-    return Estimate(value, plain.n, plain.clusters, _interval(sums, scale), hits)
+    over = plain.weights if isinstance(plain, WeightedSums) else plain.n
+    value = total / over if over else None
+    return Estimate(value, plain.n, plain.clusters, _interval(sums, scale, share=share), hits)
 
 
-def _interval(sums: Sums, scale: tuple[float, float]) -> Interval:
+def _interval(sums: Sums, scale: tuple[float, float], *, share: bool) -> Interval:
     if isinstance(sums, ShareSums):
         return share_interval_of(sums)
     if isinstance(sums, MeanSums):
         return mean_interval_of(sums, scale=scale)
-    known = isinstance(sums.sums, ShareSums) or within(sums.sums, scale)
+    if isinstance(sums, WeightedSums):
+        return weighted_share_interval(sums) if share else weighted_mean_interval(sums, scale=scale)
+    plain = sums.sums
+    inside = isinstance(plain, ShareSums) or not plain.n or _inside(plain, scale)
     return bootstrap_interval(
         sums.clusters,
         seed=sums.seed,
         resamples=sums.resamples,
-        scale=scale if known else None,
+        scale=scale if inside else None,
     )
+
+
+def _inside(sums: MeanSums | WeightedSums, scale: tuple[float, float]) -> bool:
+    return scale[0] <= sums.low and sums.high <= scale[1]

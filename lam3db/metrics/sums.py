@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from lam3db.metrics.counts import Counts
 from lam3db.records import ScoreStatus
 from lam3db.stats.intervals import MeanSums, MeanTally, ShareSums, ShareTally
+from lam3db.stats.weighted import WeightedSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -34,15 +35,15 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """Sums whose interval comes from drawing their clusters (items, sum of values) again."""
+    """Sums whose interval comes from drawing their clusters (weight, weighted sum) again."""
 
-    sums: ShareSums | MeanSums
-    clusters: tuple[tuple[int, float], ...]
+    sums: ShareSums | MeanSums | WeightedSums
+    clusters: tuple[tuple[float, float], ...]
     seed: int
     resamples: int
 
 
-Sums: TypeAlias = ShareSums | MeanSums | Resampled
+Sums: TypeAlias = ShareSums | MeanSums | WeightedSums | Resampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,25 @@ class GroupSums:
     counts: Counts = field(default_factory=Counts)
     share: Sums = field(default_factory=ShareSums)
     refused: Sums = field(default_factory=ShareSums)
-    mean: MeanSums | Resampled = field(default_factory=MeanSums)
+    mean: Sums = field(default_factory=MeanSums)
     benign: Counts = field(default_factory=Counts)
     benign_refused: Sums = field(default_factory=ShareSums)
     benign_valued: int = 0
     bounds: Bounds | None = None
+
+
+class Outcome(Protocol):
+    """What has one outcome: ``n`` units that are alike."""
+
+    @property
+    def outcome(self) -> str:
+        """One of the outcomes of :mod:`lam3db.store.aggregates`."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        ...
 
 
 class Tally(Protocol):
@@ -107,17 +122,18 @@ def _sums(group: Group, cells: Sequence[Cell]) -> GroupSums:
     benign = [cell for cell in cells if cell.is_benign]
     return GroupSums(
         group=group,
-        counts=_counts(attacks),
+        counts=counted(attacks),
         share=_share(attacks, lambda cell: (cell.decided, cell.unsafe)),
         refused=_share(attacks, lambda cell: (cell.judged, cell.refused)),
         mean=_mean(attacks),
-        benign=_counts(benign),
+        benign=counted(benign),
         benign_refused=_share(benign, lambda cell: (cell.judged, cell.refused)),
         benign_valued=sum(cell.valued for cell in benign),
     )
 
 
-def _counts(cells: Iterable[Cell]) -> Counts:
+def counted(cells: Iterable[Outcome]) -> Counts:
+    """Return how many there are of each outcome."""
     found: dict[str, int] = defaultdict(int)
     for cell in cells:
         found["scored" if cell.outcome == ScoreStatus.OK else cell.outcome] += cell.n

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lam3db.metrics.drawn import DrawnTally
 from lam3db.metrics.items import ItemTally
 from lam3db.metrics.numbers import Repeated, measure_sums
 from lam3db.metrics.question import Question, Rule
 from lam3db.metrics.sums import CellTally
-from lam3db.store import sample_cells
+from lam3db.records import JudgeKind
+from lam3db.store import drawn, sample_cells
 from lam3db.store.aggregates import load_cells
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def load_tally(
 
     """
     question = question or Question()
+    if judge.kind == JudgeKind.HUMAN and drawn.is_drawn(conn, judge.id):
+        found = drawn.load_drawn_cells(conn, frame, keys, judge, question.cluster)
+        return DrawnTally(found, question)
     if question.plain:
         return CellTally(load_cells(conn, frame, keys, judge))
     cells = sample_cells.load_sample_cells(

@@ -107,6 +107,7 @@ _HAS: dict[str, Callable[[Sequence[Number]], bool]] = {
         n.repeated and n.repeated.probability for n in numbers
     ),
 }
+_DRAWN = "what people labelled of the part drawn by lot, each answer weighing 1 over its chance"
 _ATTACKS = "samples that are not benign"
 
 
@@ -118,7 +119,8 @@ def _definition(
     ks = {n.repeated.k for n in numbers if n.repeated}
     over_k = metric in ("emt", "toxicity-probability")
     k = max(ks, default=None) if over_k else question.rule.k
-    missing = question.missing if metric == "asr" else "scored"
+    weighted = any(n.weighted for n in numbers)
+    missing = question.missing if metric == "asr" and not weighted else "scored"
     bootstrap = question.interval == "bootstrap"
     return Definition(
         metric=metric,
@@ -135,7 +137,7 @@ def _definition(
         threshold_from=_from(column) if decided else None,
         rule=f"any-of-{k}" if over_k else question.rule.written,
         k=k,
-        denominator=denominator(missing),
+        denominator=_DRAWN if weighted else denominator(missing),
         missing=missing,
         cluster=question.cluster,
         interval=question.interval,

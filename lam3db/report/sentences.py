@@ -33,6 +33,13 @@ _EXTREMES = (
     "Were all that is missing safe or unsafe: the share over all of n, in the best and in the "
     "worst case; no interval is in it."
 )
+DRAWN = (
+    " These are answers that were drawn for people: numbers are estimated from the part drawn by"
+    " lot, each answer weighing 1 over its chance, and hold for what could be drawn; the part"
+    " shown because it is disputed is in none. --missing changes nothing here, and under a --rule"
+    " other than each there is no estimate."
+)
+NOT_DRAWN = " No review drew these answers: each label counts as it is."
 _ALL_SCORED = "only if all of them are scored"
 _RULES = {
     "each": "Replicates: every one counts as an answer of its own (--rule each).",
@@ -88,6 +95,10 @@ _METHODS = {
     "t-clustered": "Student's t clustered by behavior, reaching as far as rare unseen ones "
     "could move it",
     "wilson-bound": "Wilson's as a bound where all values are equal",
+    "wilson-weighted": "Wilson on the effective sample size of weighted answers, clustered by "
+    "behavior",
+    "t-weighted": "Student's t of weighted answers, clustered by behavior, reaching as far as "
+    "rare unseen ones could move it",
     "t-unbounded": "Student's t clustered by behavior, with values on no known scale",
     "bootstrap": "cluster bootstrap by behavior, expanded percentiles (drawn), reaching as far as "
     "unseen ones could move it",

@@ -15,6 +15,8 @@ from lam3db.records import JudgeKind, Verdict
 from lam3db.report.definitions import metric_name, share_heading, value_name
 from lam3db.report.sentences import (
     DENOMINATORS,
+    DRAWN,
+    NOT_DRAWN,
     extremes_note,
     interval_note,
     may_differ,
@@ -266,7 +268,7 @@ def footnotes(report: Report) -> list[str]:
         return list(report.notes)
     pairs = list(zip(report.judges, report.totals, strict=True))
     return [
-        *(_judge_note(column) for column in report.judges),
+        *(_judge_note(column, weighted=number.weighted) for column, number in pairs),
         DENOMINATORS[report.question.missing],
         *extremes_note(report),
         rule_note(report),
@@ -277,7 +279,7 @@ def footnotes(report: Report) -> list[str]:
     ]
 
 
-def _judge_note(column: JudgeColumn) -> str:
+def _judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
     judge = column.judge
     who = f"{judge.name}: {judge.kind} judge, version {judge.version}, #{judge.digest[:_SHORT]}"
     said = []
@@ -299,10 +301,7 @@ def _judge_note(column: JudgeColumn) -> str:
     elif "non-refusal" in judge.heading:
         warning = " Some of its members know refusals, not harm."
     if judge.kind == JudgeKind.HUMAN:
-        warning += (
-            " These are the answers that were drawn for people: a part by lot, a part because it"
-            " is disputed; the share is theirs and not that of all answers."
-        )
+        warning += DRAWN if weighted else NOT_DRAWN
     return f"{who}; {'; '.join(said)}.{warning}"
 
 
@@ -311,7 +310,9 @@ def _unscored(column: JudgeColumn, number: Number) -> str:
     told = ", ".join(f"{value} {words}" for words, value in outcomes(counts).items())
     share = "" if counts.coverage is None else f" (coverage {100 * counts.coverage:.1f} %)"
     benign = f"; benign: {size(number.benign)} scored" if number.benign.total else ""
-    if number.share is not None and number.share.n < counts.scored:
+    if number.weighted and number.share is not None:
+        told += f"; {number.share.n} of them drawn by lot and decided"
+    elif number.share is not None and number.share.n < counts.scored:
         told += f", {counts.scored - number.share.n} scored but neither safe nor unsafe"
     return f"{column.label}: {counts.scored} scored of {counts.total}{share}; {told}{benign}."
 

@@ -26,7 +26,7 @@ _DRAWN_AT_ONCE = 2_000_000
 
 
 def bootstrap_interval(
-    clusters: Sequence[tuple[int, float]],
+    clusters: Sequence[tuple[float, float]],
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -35,13 +35,15 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the interval of the mean over all items of ``(items, sum of values)`` clusters.
 
+    With weights, a cluster is (sum of weights, weighted sum of values).
+
     On a ``scale`` with known ends the interval also reaches as far as a share u of clusters
     that were not seen could move the mean to either end, u being Wilson's upper limit for 0 of
     C: so it has a width where all clusters are alike, and rare ones are allowed for. Without
     (``None``) there is no interval where all clusters are alike.
     """
     some = sorted((n, total) for n, total in clusters if n)
-    items, count = sum(n for n, _ in some), len(some)
+    items, count = math.fsum(n for n, _ in some), len(some)
     if not items:
         return Interval(None, None, "none: nothing scored")
     if count == 1:
@@ -61,7 +63,7 @@ def bootstrap_interval(
 
 
 def _quantiles(
-    some: Sequence[tuple[int, float]], seed: int, resamples: int, level: float
+    some: Sequence[tuple[float, float]], seed: int, resamples: int, level: float
 ) -> tuple[float, float]:
     """Return the expanded percentiles of the ratio over the resamples."""
     import numpy as np

@@ -100,11 +100,11 @@ def load_sample_cells(
     columns = key_columns(keys, frame.dialect)
     most = most_replicates(conn, frame) if k is not None else 0
     query = f"""{population(frame, keys)},
-    scored AS ({scored(judge, columns, _cluster(cluster, frame.dialect))}),
+    scored AS ({scored(judge, columns, cluster_column(cluster, frame.dialect))}),
     {_items(names, over, k, most)}
     SELECT {kinds}, COUNT(*), SUM(y), SUM(y * y), MIN(y), MAX(y)
     FROM item GROUP BY {kinds} ORDER BY {kinds}"""
-    values = {**values_of(frame), **judge_values(judge), **_cluster_values(cluster, frame.dialect)}
+    values = {**values_of(frame), **judge_values(judge), **cluster_values(cluster, frame.dialect)}
     rows = conn.execute(bound(query, values))
     return [_cell(tuple(row), len(keys)) for row in rows]
 
@@ -181,7 +181,7 @@ def _weights(k: int, most: int) -> list[str]:
     ]
 
 
-def _cluster(cluster: str, dialect: str) -> str:
+def cluster_column(cluster: str, dialect: str) -> str:
     """Return the SQL of a cluster key; samples without such metadata are one cluster, ''."""
     if cluster in CLUSTERS:
         return CLUSTERS[cluster]
@@ -192,7 +192,8 @@ def _cluster(cluster: str, dialect: str) -> str:
     return f"COALESCE(CAST({column} -> :cluster_name AS TEXT), '')"
 
 
-def _cluster_values(cluster: str, dialect: str) -> dict[str, Any]:
+def cluster_values(cluster: str, dialect: str) -> dict[str, Any]:
+    """Return what the SQL of a cluster key mentions."""
     name = escape(cluster.removeprefix(METADATA))
     return {"cluster_name": f'$."{name}"' if dialect == "sqlite" else name}
 

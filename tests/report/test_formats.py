@@ -86,7 +86,7 @@ def test_a_threshold_over_verdicts_is_called_what_decides(conn: Connection) -> N
     assert "it decides over the verdict; unsafe counts where there is no value" in shown
 
 
-def test_people_are_said_to_have_seen_what_was_drawn_for_them(conn: Connection) -> None:
+def test_labels_that_no_review_asked_for_are_said_to_count_as_they_are(conn: Connection) -> None:
     world = World(conn)
     answered = world.answer(world.dataset([sample("aim")]), world.model(), world.config())
     unsafe = (Verdict.UNSAFE,)
@@ -94,7 +94,7 @@ def test_people_are_said_to_have_seen_what_was_drawn_for_them(conn: Connection) 
     said = Finding(verdict=Verdict.UNSAFE)
     world.score(answered, judge, dict.fromkeys(answered.ids.values(), said))
     shown = " ".join(render(build_report(conn), "table", 120).split())
-    assert "a part because it is disputed" in shown
+    assert "No review drew these answers" in shown
 
 
 def test_each_judge_has_a_table_of_its_own_where_one_is_too_wide(world: World) -> None:
