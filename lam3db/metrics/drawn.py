@@ -7,11 +7,10 @@ sample of anything. Counts are of everything.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lam3db.metrics.sums import GroupSums, Resampled, counted
+from lam3db.metrics.sums import GroupSums, Resampled, counted, grouped
 from lam3db.stats.weighted import Weighed, WeightedSums
 
 if TYPE_CHECKING:
@@ -39,10 +38,7 @@ class DrawnTally:
 
     def sums(self, kept: Sequence[int]) -> list[GroupSums]:
         """Return the sums per group of the keys at these positions."""
-        groups: dict[Group, list[DrawnCell]] = defaultdict(list)
-        for cell in self.cells:
-            groups[tuple(cell.group[i] for i in kept)].append(cell)
-        return [self._sums(group, cells) for group, cells in groups.items()]
+        return [self._sums(group, cells) for group, cells in grouped(self.cells, kept).items()]
 
     def _sums(self, group: Group, cells: Sequence[DrawnCell]) -> GroupSums:
         attacks = [cell for cell in cells if not cell.is_benign]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lam3db.metrics.counts import Counts
-from lam3db.metrics.sums import Bounds, GroupSums, Resampled, joined
+from lam3db.metrics.sums import Bounds, GroupSums, Resampled, grouped, joined
 from lam3db.records import ScoreStatus
 from lam3db.stats.intervals import MeanSums, MeanTally, ShareSums, ShareTally
 
@@ -40,9 +40,7 @@ class ItemTally:
 
     def sums(self, kept: Sequence[int]) -> list[GroupSums]:
         """Return the sums per group of the keys at these positions."""
-        groups: dict[Group, list[SampleCell]] = defaultdict(list)
-        for cell in self.cells:
-            groups[tuple(cell.group[i] for i in kept)].append(cell)
+        groups = grouped(self.cells, kept)
         return [_sums(group, cells, self.question) for group, cells in groups.items()]
 
 

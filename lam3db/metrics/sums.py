@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from lam3db.metrics.counts import Counts
 from lam3db.records import ScoreStatus
@@ -81,6 +81,18 @@ class Outcome(Protocol):
         ...
 
 
+class Grouped(Protocol):
+    """What belongs to a group."""
+
+    @property
+    def group(self) -> Group:
+        """The keys asked for, model and config first."""
+        ...
+
+
+C = TypeVar("C", bound=Grouped)
+
+
 class Tally(Protocol):
     """What a report asks of one judge, wherever the sums come from."""
 
@@ -105,10 +117,15 @@ class CellTally:
 
     def sums(self, kept: Sequence[int]) -> list[GroupSums]:
         """Return the sums per group of the keys at these positions."""
-        groups: dict[Group, list[Cell]] = defaultdict(list)
-        for cell in self.cells:
-            groups[tuple(cell.group[i] for i in kept)].append(cell)
-        return [_sums(group, cells) for group, cells in groups.items()]
+        return [_sums(group, cells) for group, cells in grouped(self.cells, kept).items()]
+
+
+def grouped(cells: Iterable[C], kept: Sequence[int]) -> dict[Group, list[C]]:
+    """Return the cells per group of the keys at these positions, in the groups' order."""
+    groups: dict[Group, list[C]] = defaultdict(list)
+    for cell in cells:
+        groups[tuple(cell.group[i] for i in kept)].append(cell)
+    return groups
 
 
 def group_sums(cells: Sequence[Cell]) -> list[GroupSums]:
