@@ -6,6 +6,7 @@ import typer
 
 from lam3db.cli import (
     bundle,
+    compare,
     dataset,
     db,
     doctor,
@@ -62,6 +63,7 @@ app.command("retry", rich_help_panel=WORK)(retry.retry)
 app.add_typer(issue.app, name="issue", rich_help_panel=WORK)
 app.add_typer(log.app, name="log", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
+app.command("compare", rich_help_panel=READ)(compare.compare)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)

@@ -74,21 +74,14 @@ def report(
     from lam3db.report import build_report, render
     from lam3db.store.engine import open_store
 
-    scope = _scope(run, model, dataset, where)
+    scope = scope_of(run, model, dataset, where)
     question = ask.question(
         metric, threshold, attributes, rule, missing, cluster, interval, resamples, seed
     )
     names = [name.strip() for name in by.split(",") if name.strip()]
     with open_store(db, mode="read") as store, store.read() as conn:
         built = build_report(conn, scope, names, judges or (), question=question)
-    text = render(built, output, width() if file is None else 120)
-    if file is None or file == "-":
-        _write(text)
-        return
-    from lam3db.report.export import new_file
-
-    with new_file(Path(file), force=force) as stream:
-        stream.write(text)
+    put_out(render(built, output, width() if file is None else 120), file, force=force)
 
 
 def status(
@@ -126,7 +119,7 @@ def show(
     from lam3db.store.engine import open_store
 
     _check(output, "text", "json")
-    scope = _scope(run, model, dataset, where)
+    scope = scope_of(run, model, dataset, where)
     with open_store(db, mode="read") as store, store.read() as conn:
         ids = [answer] if answer is not None else []
         total = len(ids)
@@ -168,7 +161,7 @@ def generations(
     from lam3db.store.answers import stream_answers
     from lam3db.store.engine import open_store
 
-    scope = _scope(run, model, dataset, where)
+    scope = scope_of(run, model, dataset, where)
     chosen = export_format(output, file)
     with open_store(db, mode="read") as store, store.read() as conn:
         frame, words = resolve(conn, scope)
@@ -178,7 +171,7 @@ def generations(
     typer.echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
 
 
-def _scope(
+def scope_of(
     run: str | None, models: list[str] | None, dataset: str | None, where: list[str] | None
 ) -> Scope:
     """Return the scope; ``--where`` takes model, dataset and run too."""
@@ -192,6 +185,17 @@ def _scope(
     run, dataset = fields.pop("run", run), fields.pop("dataset", dataset)
     models = [fields.pop("model")] if "model" in fields else models
     return Scope(run, tuple(models or ()), dataset, fields)
+
+
+def put_out(text: str, file: str | None, *, force: bool) -> None:
+    """Write to standard output, or to a new file."""
+    if file is None or file == "-":
+        _write(text)
+        return
+    from lam3db.report.export import new_file
+
+    with new_file(Path(file), force=force) as stream:
+        stream.write(text)
 
 
 def _finder(store: Store) -> Callable[[str], str]:

@@ -18,7 +18,7 @@ from lam3db.report.daily_facts import (
     run_lines,
 )
 from lam3db.report.daily_words import WORDS
-from lam3db.report.formats import markdown_cell
+from lam3db.report.formats import markdown_text
 from lam3db.report.text import columns, safe_text
 from lam3db.store import day as days
 from lam3db.store.failure_groups import AUTHOR
@@ -84,7 +84,7 @@ def _overview(entries: Sequence[Entry], runs: Sequence[DayRun], words: Words) ->
     }
     written = {(one.fields or {}).get("label") for one in entries}
     lines = [
-        f"* {label}{words.colon}{words.join.join(map(markdown_cell, found))}"
+        f"* {label}{words.colon}{words.join.join(map(markdown_text, found))}"
         for label, found in facts.items()
         if found and label not in written
     ]
@@ -108,13 +108,13 @@ def _progress(
     lines = _written(entries, words)
     if runs:
         lines += ["", f"**{words.runs}{words.colon.strip()}**", ""]
-        lines += [f"* {markdown_cell(line)}" for line in run_lines(runs, words)]
+        lines += [f"* {markdown_text(line)}" for line in run_lines(runs, words)]
     tables, judges = number_tables(conn, runs)
     if tables:
         lines += ["", f"**{words.numbers}{words.colon.strip()}**", ""]
         for table in _joined(tables):
             lines += [*_numbers(table), ""]
-        lines += [f"* {markdown_cell(judge_line(one, words))}" for one in judges]
+        lines += [f"* {markdown_text(judge_line(one, words))}" for one in judges]
     return lines
 
 
@@ -134,8 +134,8 @@ def _joined(tables: Sequence[Table]) -> list[Table]:
 def _numbers(table: Table) -> list[str]:
     names = [f"{g} {h}".strip() for g, h in zip(table.groups, table.header, strict=True)]
     rows = [tuple(" ".join(cell.split()).replace("[ ", "[") for cell in row) for row in table.cells]
-    cells = [(*map(markdown_cell, row[: table.left]), *row[table.left :]) for row in rows]
-    return [f"{table.title}:", "", *_pipes([*map(markdown_cell, names)], cells)]
+    cells = [(*map(markdown_text, row[: table.left]), *row[table.left :]) for row in rows]
+    return [f"{table.title}:", "", *_pipes([*map(markdown_text, names)], cells)]
 
 
 def _issues(
@@ -159,7 +159,7 @@ def _issues(
 
 
 def _issue(one: Issue, language: Language) -> tuple[str, ...]:
-    title = markdown_cell(one.title) if one.author == AUTHOR else one.title
+    title = markdown_text(one.title) if one.author == AUTHOR else one.title
     status = shown_status(one.status, language)
     if one.status is IssueStatus.NEW:
         status = f"**{status}**"

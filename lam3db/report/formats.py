@@ -108,30 +108,35 @@ def _line(cells: list[str], widths: list[int], left: int) -> str:
 
 
 def _markdown(report: Report) -> str:
-    scope = markdown_cell(", ".join(report.scope) or "everything")
+    scope = markdown_text(", ".join(report.scope) or "everything")
     blocks = [f"Scope: {scope}", ""]
     if report.empty:
         return "\n".join([*blocks, report.empty, ""])
     for table in tables(report):
-        rule = ["---"] * table.left + ["---:"] * (len(table.header) - table.left)
-        names = [f"{g} {h}".strip() for g, h in zip(table.groups, table.header, strict=True)]
-        blocks += [f"**{table.title}**", "", _pipe([markdown_cell(name) for name in names])]
-        blocks += [_pipe(rule), *(_markdown_row(row, table.left) for row in table.cells), ""]
-    blocks += [f"- {markdown_cell(note)}" for note in footnotes(report)]
+        blocks += [f"**{table.title}**", "", *markdown_lines(table), ""]
+    blocks += [f"- {markdown_text(note)}" for note in footnotes(report)]
     return "\n".join([*blocks, ""])
+
+
+def markdown_lines(table: Table) -> list[str]:
+    """Return a table as lines of Markdown, without its title."""
+    rule = ["---"] * table.left + ["---:"] * (len(table.header) - table.left)
+    names = [f"{g} {h}".strip() for g, h in zip(table.groups, table.header, strict=True)]
+    rows = (_markdown_row(row, table.left) for row in table.cells)
+    return [_pipe([markdown_text(name) for name in names]), _pipe(rule), *rows]
 
 
 def _markdown_row(row: tuple[str, ...], left: int) -> str:
     """Return a line of a table; numbers are ours and need no escaping, only less padding."""
     numbers = [" ".join(cell.split()).replace("[ ", "[") for cell in row[left:]]
-    return _pipe([*(markdown_cell(cell) for cell in row[:left]), *numbers])
+    return _pipe([*(markdown_text(cell) for cell in row[:left]), *numbers])
 
 
 def _pipe(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def markdown_cell(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Return text for Markdown: one line, with nothing that could become markup."""
     return " ".join(safe_text(text).split()).translate(_ESCAPES)
 

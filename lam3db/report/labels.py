@@ -144,7 +144,7 @@ def _config_notes(
     """Return, per config of a model that has several, the settings in which they differ."""
     notes: dict[str, None] = {}
     for model in sorted(several, key=str):
-        values = {i: _flat(configs[int(i)][1]) for m, i in pairs if m == model}
+        values = {i: flat_settings(configs[int(i)][1]) for m, i in pairs if m == model}
         names = sorted({name for value in values.values() for name in value})
         differing = [n for n in names if len({str(v.get(n)) for v in values.values()}) > 1]
         for i, value in sorted(values.items(), key=lambda item: str(item[0])):
@@ -155,11 +155,12 @@ def _config_notes(
     return tuple(notes)
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flat_settings(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return a config's settings in one level, as ``decoding.temperature``, in JSON."""
     found: dict[str, str] = {}
     for name, item in value.items():
         if isinstance(item, dict):
-            found |= _flat(item, f"{prefix}{name}.")
+            found |= flat_settings(item, f"{prefix}{name}.")
         else:
             found[prefix + name] = json.dumps(item, ensure_ascii=False)
     return found

@@ -33,7 +33,7 @@ def resolve(conn: Connection, scope: Scope) -> tuple[Frame, tuple[str, ...]]:
     versions = _datasets(every, scope.dataset)
     runs: tuple[int, ...] = ()
     if scope.run is not None:
-        run = _run(conn, scope.run)
+        run = find_run(conn, scope.run)
         runs = (run.id,)
         words.append(f"run {run.uid} ({run.subject})")
         versions = [version for version in every if version.id == run.dataset_id]
@@ -68,14 +68,21 @@ def _datasets(
     return (used or found)[-1:]
 
 
-def _run(conn: Connection, uid: str) -> overview.RunRow:
-    found = overview.recent_runs(conn, uid=uid)
+def find_run(conn: Connection, uid: str, option: str = "--run ") -> overview.RunRow:
+    """Return the generate run whose uid begins so; ``option`` is how it was asked for.
+
+    Raises:
+        NotFoundError: none, or several.
+        ConfigError: a run of another kind.
+
+    """
+    found = overview.recent_runs(conn, uid=uid) if uid else []
     if len(found) != 1:
         several = f": {len(found)} runs begin so, write more of it" if found else ": no such run"
-        raise NotFoundError(f"--run {uid}{several} (`lam3db status` lists runs)")
+        raise NotFoundError(f"{option}{uid}{several} (`lam3db status` lists runs)")
     if found[0].kind != "generate":
         raise ConfigError(
-            f"--run {uid} is a run of kind {found[0].kind}: a report needs a generate run, "
+            f"{option}{uid} is a run of kind {found[0].kind}: a report needs a generate run, "
             "whose answers it then finds by selection, model and config"
         )
     return found[0]

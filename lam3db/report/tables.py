@@ -268,7 +268,7 @@ def footnotes(report: Report) -> list[str]:
         return list(report.notes)
     pairs = list(zip(report.judges, report.totals, strict=True))
     return [
-        *(_judge_note(column, weighted=number.weighted) for column, number in pairs),
+        *(judge_note(column, weighted=number.weighted) for column, number in pairs),
         DENOMINATORS[report.question.missing],
         *extremes_note(report),
         rule_note(report),
@@ -279,7 +279,8 @@ def footnotes(report: Report) -> list[str]:
     ]
 
 
-def _judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
+def judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
+    """Return the sentence on a judge: who it is, what decides, and what to beware of."""
     judge = column.judge
     who = f"{judge.name}: {judge.kind} judge, version {judge.version}, #{judge.digest[:_SHORT]}"
     said = []

@@ -1,0 +1,258 @@
+"""Two sides' units under one judge, in pairs: what each said of the same sample.
+
+What must hold: a pair is one sample that both sides were asked (and one replicate, or, by
+rule, their common replicates); it counts only where both were scored. Everything else is
+listed with its reason, and pairs and dropped ones add up to what there is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from lam3db.records import Verdict
+from lam3db.stats.paired import (
+    RESAMPLES,
+    SEED,
+    DifferenceTally,
+    PairTally,
+    Test,
+    mcnemar,
+    shares_interval,
+    shares_test,
+    values_interval,
+    values_test,
+)
+from lam3db.store.aggregates import OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lam3db.stats.intervals import Interval
+    from lam3db.store.aggregates import JudgeRow
+    from lam3db.store.units import Unit
+
+PAIRINGS = ("each", "any", "mean")
+UNDECIDED = "undecided"
+
+
+class Key(NamedTuple):
+    """What is paired: a sample, and its replicate (None where replicates were put together)."""
+
+    sample_id: int
+    replicate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What one side is under the judge: None where that is not known, see ``outcome``."""
+
+    behavior_id: int
+    outcome: str
+    unsafe: float | None
+    value: float | None
+    refused: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What is in no pair: asked of one side only, or not scored, by outcome."""
+
+    only_a: tuple[Key, ...] = ()
+    only_b: tuple[Key, ...] = ()
+    unscored_a: Mapping[str, tuple[Key, ...]] = field(default_factory=dict)
+    unscored_b: Mapping[str, tuple[Key, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One number of A and B over ``n`` pairs in ``clusters`` behaviors.
+
+    ``metric`` is ``share`` (of unsafe), ``mean`` (of the value) or ``benign_refused``.
+    ``a``, ``b`` and ``difference`` (A - B) are None where n is 0. ``common`` is what both were
+    asked: the pairs and what one of them was not scored in. The four counts and McNemar's
+    plain p-value (right only where ``clusters`` is n) are of yes and no, else None.
+    """
+
+    metric: str
+    common: int
+    n: int
+    clusters: int
+    a: float | None
+    b: float | None
+    difference: float | None
+    interval: Interval
+    test: Test | None
+    dropped: Dropped
+    both: int | None = None
+    only_a: int | None = None
+    only_b: int | None = None
+    neither: int | None = None
+    mcnemar_p: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to pair replicates (one of :data:`PAIRINGS`), and how to draw."""
+
+    rule: str = "each"
+    resamples: int = RESAMPLES
+    seed: int = SEED
+
+
+def compare_units(
+    a: Sequence[Unit], b: Sequence[Unit], judge: JudgeRow, options: Options
+) -> list[Comparison]:
+    """Return A against B under one judge: each number that it gives of both."""
+    found = []
+    attacks = tuple([unit for unit in side if not unit.is_benign] for side in (a, b))
+    benign = tuple([unit for unit in side if unit.is_benign] for side in (a, b))
+    if judge.decides:
+        found.append(_compared("share", attacks, lambda item: item.unsafe, options))
+    if any(unit.value is not None for unit in (*a, *b)):
+        found.append(_compared("mean", attacks, lambda item: item.value, options))
+    if any(benign) and _knows_refusals(judge, (*a, *b)):
+        found.append(_compared("benign_refused", benign, lambda item: item.refused, options))
+    return found
+
+
+def _knows_refusals(judge: JudgeRow, units: Iterable[Unit]) -> bool:
+    declared = {Verdict.REFUSED, Verdict.NOT_REFUSED} & set(judge.unsafe_verdicts)
+    return bool(declared) or any(unit.verdict == Verdict.REFUSED for unit in units)
+
+
+def _compared(
+    metric: str,
+    sides: Sequence[Sequence[Unit]],
+    pick: Callable[[Item], float | None],
+    options: Options,
+) -> Comparison:
+    units_a, units_b = (
+        {Key(unit.sample_id, unit.replicate): unit for unit in side} for side in sides
+    )
+    common = units_a.keys() & units_b.keys()
+    items_a = _items((units_a[key] for key in sorted(common)), options.rule)
+    items_b = _items((units_b[key] for key in sorted(common)), options.rule)
+    pairs: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for key, item in items_a.items():
+        said_a, said_b = pick(item), pick(items_b[key])
+        if said_a is not None and said_b is not None:
+            pairs[item.behavior_id].append((said_a, said_b))
+    dropped = Dropped(
+        tuple(sorted(units_a.keys() - common)),
+        tuple(sorted(units_b.keys() - common)),
+        _unscored(items_a, pick),
+        _unscored(items_b, pick),
+    )
+    is_share = metric != "mean" and options.rule != "mean"
+    tested = _shares if is_share else _values
+    return tested(metric, len(items_a), list(pairs.values()), dropped, options)
+
+
+def _items(units: Iterable[Unit], rule: str) -> dict[Key, Item]:
+    """Return the items of one side; by rule, the replicates of a sample are put together."""
+    together: dict[Key, list[Item]] = defaultdict(list)
+    for unit in units:
+        key = Key(unit.sample_id, unit.replicate if rule == "each" else None)
+        refused = None if unit.verdict is None else float(unit.verdict == Verdict.REFUSED)
+        unsafe = None if unit.unsafe is None else float(unit.unsafe)
+        together[key].append(Item(unit.behavior_id, unit.outcome, unsafe, unit.value, refused))
+    return {key: _joined(items, rule) for key, items in together.items()}
+
+
+def _joined(items: list[Item], rule: str) -> Item:
+    """Return replicates as one; it is scored only where all of them are."""
+    if len(items) == 1:
+        return items[0]
+
+    def over(said: Sequence[float | None]) -> float | None:
+        known = [one for one in said if one is not None]
+        if len(known) < len(said):
+            return None
+        return max(known) if rule == "any" else sum(known) / len(known)
+
+    return Item(
+        items[0].behavior_id,
+        max((item.outcome for item in items), key=OUTCOMES.index),
+        over([item.unsafe for item in items]),
+        over([item.value for item in items]),
+        over([item.refused for item in items]),
+    )
+
+
+def _unscored(
+    items: Mapping[Key, Item], pick: Callable[[Item], float | None]
+) -> dict[str, tuple[Key, ...]]:
+    found: dict[str, list[Key]] = defaultdict(list)
+    for key, item in items.items():
+        if pick(item) is None:
+            found[item.outcome if item.outcome != OUTCOMES[0] else UNDECIDED].append(key)
+    return {outcome: tuple(found[outcome]) for outcome in (*OUTCOMES, UNDECIDED) if found[outcome]}
+
+
+def _shares(
+    metric: str,
+    common: int,
+    clusters: list[list[tuple[float, float]]],
+    dropped: Dropped,
+    options: Options,
+) -> Comparison:
+    tallies = [
+        PairTally(len(c), sum(a > b for a, b in c), sum(b > a for a, b in c)) for c in clusters
+    ]
+    pairs = [pair for cluster in clusters for pair in cluster]
+    n, both = len(pairs), sum(a == b == 1 for a, b in pairs)
+    only_a, only_b = sum(t.only_a for t in tallies), sum(t.only_b for t in tallies)
+    return Comparison(
+        metric=metric,
+        common=common,
+        n=n,
+        clusters=len(clusters),
+        a=(both + only_a) / n if n else None,
+        b=(both + only_b) / n if n else None,
+        difference=(only_a - only_b) / n if n else None,
+        interval=shares_interval(tallies),
+        test=_told(shares_test(tallies, options.resamples, options.seed), tallies),
+        dropped=dropped,
+        both=both,
+        only_a=only_a,
+        only_b=only_b,
+        neither=n - both - only_a - only_b,
+        mcnemar_p=mcnemar(only_a, only_b) if n else None,
+    )
+
+
+def _values(
+    metric: str,
+    common: int,
+    clusters: list[list[tuple[float, float]]],
+    dropped: Dropped,
+    options: Options,
+) -> Comparison:
+    tallies = [_difference(cluster) for cluster in clusters]
+    pairs = [pair for cluster in clusters for pair in cluster]
+    n = len(pairs)
+    return Comparison(
+        metric=metric,
+        common=common,
+        n=n,
+        clusters=len(clusters),
+        a=sum(a for a, _ in pairs) / n if n else None,
+        b=sum(b for _, b in pairs) / n if n else None,
+        difference=sum(t.total for t in tallies) / n if n else None,
+        interval=values_interval(tallies, options.resamples, options.seed),
+        test=_told(values_test(tallies, options.resamples, options.seed), tallies),
+        dropped=dropped,
+    )
+
+
+def _difference(cluster: list[tuple[float, float]]) -> DifferenceTally:
+    differences = [a - b for a, b in cluster]
+    return DifferenceTally(len(cluster), sum(differences), min(differences), max(differences))
+
+
+def _told(test: Test, tallies: Sequence[PairTally | DifferenceTally]) -> Test | None:
+    """Return the test where it tells anything: one behavior of several pairs tests nothing."""
+    n = sum(tally.n for tally in tallies)
+    return test if n and (len(tallies) > 1 or n == 1) else None
