@@ -11,6 +11,7 @@ from lam3db.cli import (
     db,
     doctor,
     ensemble,
+    explain,
     generate,
     init,
     issue,
@@ -64,6 +65,7 @@ app.add_typer(issue.app, name="issue", rich_help_panel=WORK)
 app.add_typer(log.app, name="log", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("compare", rich_help_panel=READ)(compare.compare)
+app.command("explain", rich_help_panel=READ)(explain.explain)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)

@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 _OVER = {"each": sample_cells.EACH, "any": sample_cells.LARGEST}
 
 
+def values_over(rule: Rule) -> str:
+    """Return what an item has for a value under a rule, as ``load_sample_cells`` calls it."""
+    return _OVER.get(rule.name, sample_cells.MEAN)
+
+
+def is_weighted(conn: Connection, judge: JudgeRow) -> bool:
+    """Tell whether a judge's numbers are estimated from what was drawn by lot for people."""
+    return judge.kind == JudgeKind.HUMAN and drawn.is_drawn(conn, judge.id)
+
+
 def load_tally(
     conn: Connection,
     frame: Frame,
@@ -43,7 +53,7 @@ def load_tally(
 
     """
     question = question or Question()
-    if judge.kind == JudgeKind.HUMAN and drawn.is_drawn(conn, judge.id):
+    if is_weighted(conn, judge):
         found = drawn.load_drawn_cells(conn, frame, keys, judge, question.cluster)
         return DrawnTally(found, question)
     if question.plain:
@@ -53,7 +63,7 @@ def load_tally(
         frame,
         keys,
         judge,
-        over=_OVER.get(question.rule.name, sample_cells.MEAN),
+        over=values_over(question.rule),
         k=question.rule.k,
         cluster=question.cluster,
     )

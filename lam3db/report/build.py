@@ -14,6 +14,7 @@ from lam3db.errors import NotFoundError, did_you_mean
 from lam3db.metrics import Number, Question, Repeated, Scope, load_tally, measure_sums
 from lam3db.metrics.question import read_rule
 from lam3db.metrics.tally import load_repeated, repeated_numbers
+from lam3db.report.asker import Asker, asker
 from lam3db.report.definitions import Definition, definitions
 from lam3db.report.labels import Labels, load_labels
 from lam3db.report.lenses import ANY, JudgeColumn, judge_column, through, with_thresholds
@@ -22,7 +23,7 @@ from lam3db.store import aggregates, left_out, overview
 from lam3db.store.attributes import attribute_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -40,12 +41,14 @@ _SHORT = 8
 class Row:
     """One group: its labels in the order of ``by``, and one number per judge, in their order.
 
-    ``digests`` are the full digests behind the labels, where there are any.
+    ``digests`` are the full digests behind the labels, where there are any; ``ids`` are this
+    database's own, by grouping key (see :meth:`Report.ref`).
     """
 
     labels: tuple[str, ...]
     digests: dict[str, str]
     numbers: tuple[Number, ...]
+    ids: Mapping[str, int | str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,13 @@ class Report:
     question: Question = field(default_factory=Question)
     definitions: tuple[Definition, ...] = ()
     attributes: tuple[AttributeTable, ...] = ()
+    asks: Asker | None = None
+
+    def ref(self, row: Row, column: JudgeColumn) -> str:
+        """Return what ``lam3db explain`` is asked by for what a judge says of ``row``."""
+        if self.asks is None:
+            raise ValueError("a report without rows has no refs")
+        return self.asks.ref(row.ids, column.judge)
 
 
 def build_report(
@@ -126,6 +136,7 @@ def build_report(
         question=question,
         definitions=definitions(columns, question, [row.numbers for row in rows]),
         attributes=_attributes(source, columns, labels, groups) if question.attributes else (),
+        asks=asker(conn, frame, [row.ids for row in rows], question),
     )
 
 
@@ -216,7 +227,7 @@ def _rows(
         ids = dict(zip(grouping, group, strict=True))
         words = labels.of(ids)
         named = tuple(words[key] for key in shown)
-        row = Row(named, labels.details(ids), tuple(row_numbers))
+        row = Row(named, labels.details(ids), tuple(row_numbers), ids)
         rows.append((labels.order(ids, shown), group, row))
     rows.sort(key=lambda found: found[0])
     return tuple(group for _, group, _ in rows), tuple(row for *_, row in rows)

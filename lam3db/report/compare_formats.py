@@ -9,12 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError, did_you_mean
 from lam3db.report.compare_tables import footnotes, heading, pair_notes, table, title
-from lam3db.report.formats import WIDTH, markdown_lines, markdown_text, table_lines
+from lam3db.report.formats import WIDTH, markdown_lines, markdown_text, table_lines, wrapped_note
 from lam3db.report.text import safe_text
 
 if TYPE_CHECKING:
@@ -51,13 +50,7 @@ def _terminal(compared: Compared, width: int) -> str:
 
 
 def _wrapped(notes: Sequence[str], width: int) -> list[str]:
-    return [
-        line
-        for note in notes
-        for line in textwrap.wrap(
-            safe_text(note), width, initial_indent="- ", subsequent_indent="  "
-        )
-    ]
+    return [line for note in notes for line in wrapped_note(note, width)]
 
 
 def _markdown(compared: Compared) -> str:

@@ -54,8 +54,20 @@ def _terminal(report: Report, width: int) -> str:
     for table in tables(report, width):
         blocks += [table.title, *table_lines(table), ""]
     for note in footnotes(report):
-        blocks += textwrap.wrap(safe_text(note), width, initial_indent="- ", subsequent_indent="  ")
+        blocks += wrapped_note(note, width)
     return "\n".join([*blocks, ""])
+
+
+def wrapped_note(note: str, width: int) -> list[str]:
+    """Return a sentence under a table as lines; what is to be copied is not broken."""
+    return textwrap.wrap(
+        safe_text(note),
+        width,
+        initial_indent="- ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def table_lines(table: Table) -> list[str]:
@@ -187,7 +199,8 @@ def _flat(report: Report, row: Row, column: JudgeColumn, number: Number) -> dict
     repeated = number.repeated
     found["k"] = repeated.k if repeated else question.rule.k
     found |= _named("expected_maximum", repeated.maximum if repeated else None)
-    return found | _named("any_of_k", repeated.probability if repeated else None)
+    found |= _named("any_of_k", repeated.probability if repeated else None)
+    return found | {"ref": report.ref(row, column)}
 
 
 def _named(prefix: str, estimate: Estimate | None) -> dict[str, Any]:
@@ -222,7 +235,11 @@ def _json(report: Report) -> str:
                 "group": dict(zip(report.by, row.labels, strict=True)),
                 "digests": row.digests,
                 "numbers": [
-                    {"judge": column.label, **_number(number)}
+                    {
+                        "judge": column.label,
+                        "ref": report.ref(row, column),
+                        **named_number(number),
+                    }
                     for column, number in zip(report.judges, row.numbers, strict=True)
                 ],
             }
@@ -249,7 +266,11 @@ def _attributes(report: Report, table: AttributeTable) -> dict[str, Any]:
             {
                 "group": dict(zip(report.by, row.labels, strict=True)),
                 "numbers": [
-                    {"attribute": column.judge.attribute, **_number(number)}
+                    {
+                        "attribute": column.judge.attribute,
+                        "ref": report.ref(row, column),
+                        **named_number(number),
+                    }
                     for column, number in zip(table.columns, numbers, strict=True)
                 ],
             }
@@ -258,7 +279,8 @@ def _attributes(report: Report, table: AttributeTable) -> dict[str, Any]:
     }
 
 
-def _number(number: Number) -> dict[str, Any]:
+def named_number(number: Number) -> dict[str, Any]:
+    """Return a number as JSON."""
     return {
         "share": asdict(number.share) if number.share else None,
         "extremes": asdict(number.extremes) if number.extremes else None,

@@ -276,7 +276,11 @@ def footnotes(report: Report) -> list[str]:
         interval_note(report),
         *(_unscored(column, number) for column, number in pairs),
         *report.notes,
+        f"{_ASK} {report.ref(report.rows[0], report.judges[0])}",
     ]
+
+
+_ASK = "What is behind a number: --format csv or json gives each its ref; lam3db explain"
 
 
 def judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
@@ -308,14 +312,20 @@ def judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
 
 def _unscored(column: JudgeColumn, number: Number) -> str:
     counts = number.counts
+    benign = f"; benign: {size(number.benign)} scored" if number.benign.total else ""
+    undecided = ""
+    if number.weighted and number.share is not None:
+        undecided = f"; {number.share.n} of them drawn by lot and decided"
+    elif number.share is not None and number.share.n < counts.scored:
+        undecided = f", {counts.scored - number.share.n} scored but neither safe nor unsafe"
+    return f"{column.label}: {counts_text(counts)}{undecided}{benign}."
+
+
+def counts_text(counts: Counts) -> str:
+    """Return how many were scored of how many, and what became of the others."""
     told = ", ".join(f"{value} {words}" for words, value in outcomes(counts).items())
     share = "" if counts.coverage is None else f" (coverage {100 * counts.coverage:.1f} %)"
-    benign = f"; benign: {size(number.benign)} scored" if number.benign.total else ""
-    if number.weighted and number.share is not None:
-        told += f"; {number.share.n} of them drawn by lot and decided"
-    elif number.share is not None and number.share.n < counts.scored:
-        told += f", {counts.scored - number.share.n} scored but neither safe nor unsafe"
-    return f"{column.label}: {counts.scored} scored of {counts.total}{share}; {told}{benign}."
+    return f"{counts.scored} scored of {counts.total}{share}; {told}"
 
 
 def outcomes(counts: Counts) -> dict[str, int]:

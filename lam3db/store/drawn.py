@@ -73,16 +73,26 @@ def load_drawn_cells(
     """Return the answers of one judge by group, cluster, outcome and chance."""
     keys = group_keys(by)
     names = ", ".join(f"k{i}" for i in range(len(keys)))
-    columns = key_columns(keys, frame.dialect)
     kinds = f"{names}, behavior_id, is_benign, code, chance"
-    query = f"""{population(frame, keys)}, drawn AS ({_DRAWN}),
-    scored AS ({scored(judge, columns, cluster_column(cluster, frame.dialect))})
+    source, values = drawn_source(frame, keys, judge, cluster)
+    query = f"""{source}
     SELECT {kinds}, COUNT(*), {_SUMS}
-    FROM scored LEFT JOIN drawn ON drawn.drawn_id = scored.generation_id
-    GROUP BY {kinds} ORDER BY {kinds}"""
-    values = {**values_of(frame), **judge_values(judge), **cluster_values(cluster, frame.dialect)}
+    FROM answer GROUP BY {kinds} ORDER BY {kinds}"""
     rows = conn.execute(bound(query, values))
     return [_cell(tuple(row), len(keys)) for row in rows]
+
+
+def drawn_source(
+    frame: Frame, keys: Sequence[str], judge: JudgeRow, cluster: str = "behavior"
+) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of every answer with its chance (``WITH ... answer AS (...)``) and values."""
+    columns = key_columns(keys, frame.dialect)
+    query = f"""{population(frame, keys)}, drawn AS ({_DRAWN}),
+    scored AS ({scored(judge, columns, cluster_column(cluster, frame.dialect))}),
+    answer AS (SELECT scored.*, drawn.chance
+      FROM scored LEFT JOIN drawn ON drawn.drawn_id = scored.generation_id)"""
+    values = {**values_of(frame), **judge_values(judge), **cluster_values(cluster, frame.dialect)}
+    return query, values
 
 
 _DRAWN = """

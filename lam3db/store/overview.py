@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from lam3db.hashing import unescape
+from lam3db.hashing import escape, unescape
 from lam3db.store import tables as t
 from lam3db.store.aggregates import JudgeRow
 from lam3db.store.values import from_json
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _CHUNK = 500
+_LEAST_DIGITS = 6
+_DIGEST_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,18 @@ def behavior_texts(conn: Connection, ids: Iterable[int]) -> dict[int, str]:
         rows = conn.execute(query.where(t.behavior.c.id.in_(wanted[start : start + _CHUNK])))
         found.update({i: f"(withheld {i})" if x is None else unescape(x) for i, x in rows})
     return found
+
+
+def find_behaviors(conn: Connection, word: str) -> list[int]:
+    """Return the behaviors with this text, or whose digest (hex) begins so."""
+    b = t.behavior.c
+    found = set(conn.scalars(select(b.id).where(b.text == escape(word))))
+    digits = word.lower()
+    if len(digits) >= _LEAST_DIGITS and set(digits) <= set("0123456789abcdef"):
+        low = bytes.fromhex(digits.ljust(_DIGEST_DIGITS, "0")[:_DIGEST_DIGITS])
+        high = bytes.fromhex(digits.ljust(_DIGEST_DIGITS, "f")[:_DIGEST_DIGITS])
+        found.update(conn.scalars(select(b.id).where(b.digest.between(low, high))))
+    return sorted(found)
 
 
 def dataset_versions(conn: Connection) -> list[DatasetVersion]:

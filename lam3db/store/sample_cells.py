@@ -97,16 +97,36 @@ def load_sample_cells(
     keys = group_keys(by)
     names = ", ".join(f"k{i}" for i in range(len(keys)))
     kinds = f"{names}, cluster, is_benign, code, {_KINDS}"
+    source, values = item_source(conn, frame, keys, judge, over=over, k=k, cluster=cluster)
+    query = f"""{source}
+    SELECT {kinds}, COUNT(*), SUM(y), SUM(y * y), MIN(y), MAX(y)
+    FROM item GROUP BY {kinds} ORDER BY {kinds}"""
+    rows = conn.execute(bound(query, values))
+    return [_cell(tuple(row), len(keys)) for row in rows]
+
+
+def item_source(
+    conn: Connection,
+    frame: Frame,
+    keys: Sequence[str],
+    judge: JudgeRow,
+    *,
+    over: str = EACH,
+    k: int | None = None,
+    cluster: str = "behavior",
+) -> tuple[str, dict[str, Any]]:
+    """Return the SQL of every item (``WITH ... item AS (...)``) and the values it mentions.
+
+    ``keys`` are what :func:`lam3db.store.groups.group_keys` gives, as columns k0, k1 ...
+    """
+    names = ", ".join(f"k{i}" for i in range(len(keys)))
     columns = key_columns(keys, frame.dialect)
     most = most_replicates(conn, frame) if k is not None else 0
     query = f"""{population(frame, keys)},
     scored AS ({scored(judge, columns, cluster_column(cluster, frame.dialect))}),
-    {_items(names, over, k, most)}
-    SELECT {kinds}, COUNT(*), SUM(y), SUM(y * y), MIN(y), MAX(y)
-    FROM item GROUP BY {kinds} ORDER BY {kinds}"""
+    {_items(names, over, k, most)}"""
     values = {**values_of(frame), **judge_values(judge), **cluster_values(cluster, frame.dialect)}
-    rows = conn.execute(bound(query, values))
-    return [_cell(tuple(row), len(keys)) for row in rows]
+    return query, values
 
 
 def most_replicates(conn: Connection, frame: Frame) -> int:
