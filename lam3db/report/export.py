@@ -55,7 +55,7 @@ def write_rows(
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for count, row in enumerate(rows, 1):  # noqa: B007 - the number is the result
-            writer.writerow([_encodable(row[name]) for name in columns])
+            writer.writerow([encodable(row[name]) for name in columns])
         return count
     for count, row in enumerate(rows, 1):  # noqa: B007 - the number is the result
         line = json.dumps(row, ensure_ascii=False, allow_nan=False)
@@ -128,7 +128,8 @@ def _check(path: Path, *, force: bool) -> None:
         raise InputError(f"-o {path} exists already: add --force to replace it")
 
 
-def _encodable(value: Any) -> Any:
+def encodable(value: Any) -> Any:
+    r"""Return a text with its lone surrogates as ``\\udXXX``; anything else as it is."""
     return _SURROGATE.sub(_escape, value) if isinstance(value, str) else value
 
 

@@ -159,16 +159,21 @@ _ESCAPES = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_|<["})
 def _csv(report: Report) -> str:
     """One line per group and judge."""
     stream = io.StringIO()
-    lines = [
-        _flat(report, row, column, number)
-        for at, row in enumerate(report.rows)
-        for column, number in _every(report, at)
-    ]
+    lines = flat_rows(report)
     names = list(lines[0]) if lines else [*report.by, "judge"]
     writer = csv.DictWriter(stream, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue()
+
+
+def flat_rows(report: Report) -> list[dict[str, Any]]:
+    """Return the numbers of a report, one row per group and judge, all with the same names."""
+    return [
+        _flat(report, row, column, number)
+        for at, row in enumerate(report.rows)
+        for column, number in _every(report, at)
+    ]
 
 
 def _every(report: Report, at: int) -> list[tuple[JudgeColumn, Number]]:

@@ -236,18 +236,35 @@ def stream_answers(
 
     One row per answer and dataset version in scope that holds its sample.
     """
+    columns, rows = _stream(conn, frame, "v_generation", "v.generation_id")
+    return columns, (dict(zip(columns, row, strict=True)) for row in rows)
+
+
+def stream_answer_scores(
+    conn: Connection, frame: Frame, judges: Sequence[str]
+) -> tuple[Sequence[str], Iterator[tuple[Any, ...]]]:
+    """Return the columns of ``v_score`` and its rows in scope, batch by batch.
+
+    ``judges`` are the full digests of those whose scores are wanted.
+    """
+    return _stream(conn, frame, "v_score", "v.score_id", tuple(judges))
+
+
+def _stream(
+    conn: Connection, frame: Frame, view: str, order: str, judges: tuple[str, ...] | None = None
+) -> tuple[Sequence[str], Iterator[tuple[Any, ...]]]:
     inside = "AND d.id IN :datasets" if frame.datasets else ""
     query = f"""{population(frame, ())}
-    SELECT v.* FROM v_generation v
+    SELECT v.* FROM {view} v
     WHERE v.generation_id IN (SELECT generation_id FROM unit)
+      {"" if judges is None else "AND v.judge_digest IN :judges"}
       AND (v.dataset IS NULL OR EXISTS (
         SELECT 1 FROM dataset d
         WHERE d.name = v.dataset AND d.version = v.dataset_version {inside}))
-    ORDER BY v.generation_id, v.dataset, v.dataset_version"""
+    ORDER BY {order}, v.dataset, v.dataset_version"""
     streaming = conn.execution_options(yield_per=_BATCH)
-    result = streaming.execute(bound(query, values_of(frame)))
-    columns = tuple(result.keys())
-    return columns, ({c: _plain(v) for c, v in zip(columns, row, strict=True)} for row in result)
+    result = streaming.execute(bound(query, values_of(frame) | {"judges": judges or ()}))
+    return tuple(result.keys()), (tuple(map(_plain, row)) for row in result)
 
 
 def _plain(value: Any) -> Any:
