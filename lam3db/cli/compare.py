@@ -34,6 +34,13 @@ def compare(
         ),
     ] = None,
     where: Where = None,
+    pair: Annotated[
+        str,
+        typer.Option(
+            help="What is paired: the same sample, or the same behavior where attacks write each "
+            "model its own prompt."
+        ),
+    ] = "sample",
     rule: Annotated[
         str,
         typer.Option(
@@ -45,7 +52,7 @@ def compare(
         bool,
         typer.Option(
             "--anyway",
-            help="Compare on the samples in common though dataset version or system prompt differ.",
+            help="Compare on what is in common though dataset version or system prompt differ.",
         ),
     ] = False,
     resamples: Annotated[
@@ -73,7 +80,7 @@ def compare(
     from lam3db.store.engine import open_store
 
     scope = scope_of(None, None, dataset, where)
-    options = Options(rule, resamples, seed)
+    options = Options(pair, rule, resamples, seed)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_comparison(conn, selectors, scope, judges or (), options, anyway=anyway)
     put_out(render_comparison(found, output, width() if file is None else 120), file, force=force)

@@ -1,8 +1,9 @@
 """Two sides' units under one judge, in pairs: what each said of the same sample.
 
 What must hold: a pair is one sample that both sides were asked (and one replicate, or, by
-rule, their common replicates); it counts only where both were scored. Everything else is
-listed with its reason, and pairs and dropped ones add up to what there is.
+rule, their common replicates), or one behavior where that is asked for; it counts only where
+both were scored. Everything else is listed with its reason, and pairs and dropped ones add up
+to what there is.
 """
 
 from __future__ import annotations
@@ -33,14 +34,18 @@ if TYPE_CHECKING:
     from lam3db.store.aggregates import JudgeRow
     from lam3db.store.units import Unit
 
-PAIRINGS = ("each", "any", "mean")
+RULES = ("each", "any", "mean")
+PAIRINGS = ("sample", "behavior")
 UNDECIDED = "undecided"
 
 
 class Key(NamedTuple):
-    """What is paired: a sample, and its replicate (None where replicates were put together)."""
+    """What is paired: a sample and its replicate (None where they were put together).
 
-    sample_id: int
+    ``id`` is a behavior's where behaviors are paired.
+    """
+
+    id: int
     replicate: int | None
 
 
@@ -94,8 +99,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to pair replicates (one of :data:`PAIRINGS`), and how to draw."""
+    """What to pair (one of :data:`PAIRINGS`), what replicates make (:data:`RULES`), how to draw.
 
+    A behavior is what its samples and replicates are by ``any``, else on average.
+    """
+
+    pair: str = "sample"
     rule: str = "each"
     resamples: int = RESAMPLES
     seed: int = SEED
@@ -128,57 +137,74 @@ def _compared(
     pick: Callable[[Item], float | None],
     options: Options,
 ) -> Comparison:
-    units_a, units_b = (
-        {Key(unit.sample_id, unit.replicate): unit for unit in side} for side in sides
-    )
-    common = units_a.keys() & units_b.keys()
-    items_a = _items((units_a[key] for key in sorted(common)), options.rule)
-    items_b = _items((units_b[key] for key in sorted(common)), options.rule)
+    keyed = [_keyed(side, options) for side in sides]
+    common = keyed[0].keys() & keyed[1].keys()
+    items_a, items_b = (_items(side, sorted(common), options) for side in keyed)
     pairs: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for key, item in items_a.items():
         said_a, said_b = pick(item), pick(items_b[key])
         if said_a is not None and said_b is not None:
             pairs[item.behavior_id].append((said_a, said_b))
     dropped = Dropped(
-        tuple(sorted(units_a.keys() - common)),
-        tuple(sorted(units_b.keys() - common)),
+        tuple(sorted(keyed[0].keys() - common)),
+        tuple(sorted(keyed[1].keys() - common)),
         _unscored(items_a, pick),
         _unscored(items_b, pick),
     )
-    is_share = metric != "mean" and options.rule != "mean"
-    tested = _shares if is_share else _values
+    said = {one for some in pairs.values() for pair in some for one in pair}
+    tested = _shares if metric != "mean" and said <= {0, 1} else _values
     return tested(metric, len(items_a), list(pairs.values()), dropped, options)
 
 
-def _items(units: Iterable[Unit], rule: str) -> dict[Key, Item]:
-    """Return the items of one side; by rule, the replicates of a sample are put together."""
-    together: dict[Key, list[Item]] = defaultdict(list)
+def _keyed(units: Iterable[Unit], options: Options) -> dict[Key, list[Unit]]:
+    """Return the units of one side by what is asked of both sides in common."""
+    found: dict[Key, list[Unit]] = defaultdict(list)
     for unit in units:
-        key = Key(unit.sample_id, unit.replicate if rule == "each" else None)
-        refused = None if unit.verdict is None else float(unit.verdict == Verdict.REFUSED)
-        unsafe = None if unit.unsafe is None else float(unit.unsafe)
-        together[key].append(Item(unit.behavior_id, unit.outcome, unsafe, unit.value, refused))
-    return {key: _joined(items, rule) for key, items in together.items()}
+        by_sample = Key(unit.sample_id, unit.replicate)
+        key = by_sample if options.pair == "sample" else Key(unit.behavior_id, None)
+        found[key].append(unit)
+    return found
+
+
+def _items(
+    keyed: Mapping[Key, Sequence[Unit]], common: Iterable[Key], options: Options
+) -> dict[Key, Item]:
+    """Return what one side is in each pair: the replicates of a sample together, by rule."""
+    apart = options.pair == "sample" and options.rule == "each"
+    together: dict[Key, list[Item]] = defaultdict(list)
+    for key in common:
+        together[key if apart else Key(key.id, None)] += map(_item, keyed[key])
+    return {key: _joined(items, options.rule) for key, items in together.items()}
+
+
+def _item(unit: Unit) -> Item:
+    return Item(
+        unit.behavior_id,
+        unit.outcome,
+        None if unit.unsafe is None else float(unit.unsafe),
+        unit.value,
+        None if unit.verdict is None else float(unit.verdict == Verdict.REFUSED),
+    )
 
 
 def _joined(items: list[Item], rule: str) -> Item:
-    """Return replicates as one; it is scored only where all of them are."""
+    """Return several as one; it is scored only where all of them are."""
     if len(items) == 1:
         return items[0]
-
-    def over(said: Sequence[float | None]) -> float | None:
-        known = [one for one in said if one is not None]
-        if len(known) < len(said):
-            return None
-        return max(known) if rule == "any" else sum(known) / len(known)
-
     return Item(
         items[0].behavior_id,
         max((item.outcome for item in items), key=OUTCOMES.index),
-        over([item.unsafe for item in items]),
-        over([item.value for item in items]),
-        over([item.refused for item in items]),
+        _over([item.unsafe for item in items], rule),
+        _over([item.value for item in items], rule),
+        _over([item.refused for item in items], rule),
     )
+
+
+def _over(said: Sequence[float | None], rule: str) -> float | None:
+    known = [one for one in said if one is not None]
+    if len(known) < len(said):
+        return None
+    return max(known) if rule == "any" else sum(known) / len(known)
 
 
 def _unscored(

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lam3db.errors import ConfigError
-from lam3db.metrics.compare import PAIRINGS, Options, compare_units
+from lam3db.metrics.compare import PAIRINGS, RULES, Options, compare_units
 from lam3db.report.build import choose_judges
 from lam3db.report.scope import resolve
 from lam3db.report.sides import find_sides, meet
@@ -101,8 +101,12 @@ def build_comparison(
 
     """
     options = options or Options()
-    if options.rule not in PAIRINGS:
-        raise ConfigError(f"--rule {options.rule}: write one of {', '.join(PAIRINGS)}")
+    for option, given, known in (
+        ("--rule", options.rule, RULES),
+        ("--pair", options.pair, PAIRINGS),
+    ):
+        if given not in known:
+            raise ConfigError(f"{option} {given}: write one of {', '.join(known)}")
     if scope.run is not None or scope.models:
         raise ConfigError("the models and runs are the ones compared: name them as A, B ...")
     sides = find_sides(conn, selectors)
@@ -123,7 +127,12 @@ def build_comparison(
         lines = tuple(_lines(units, a, b, met, columns, options, asked=bool(judges)))
         pairs.append(Pair(a, b, names, lines, (), met.obstacles, met.notes))
     adjusted, tests = _adjusted(pairs)
-    keys = sample_keys(conn, _dropped(adjusted), [version.id for version in versions])
+    dropped = _dropped(adjusted)
+    keys: Mapping[int, str] = (
+        sample_keys(conn, dropped, [version.id for version in versions])
+        if options.pair == "sample"
+        else overview.behavior_texts(conn, dropped)
+    )
     return Compared(words, sides, columns, options, adjusted, tests, keys)
 
 
@@ -163,7 +172,8 @@ def _lines(
         if not any(scored[column.label]) and not asked:
             continue
         units_a, units_b = found[column.label]
-        reason = _obstacle(column, a, b, columns, scored) or _no_common(units_a, units_b)
+        reason = _obstacle(column, a, b, columns, scored)
+        reason = reason or _no_common(units_a, units_b, options.pair)
         if reason is not None:
             yield Line(column, None, reason)
             continue
@@ -200,11 +210,18 @@ def _obstacle(
     return None
 
 
-def _no_common(a: Sequence[Unit], b: Sequence[Unit]) -> str | None:
-    asked = [{(unit.sample_id, unit.replicate) for unit in side} for side in (a, b)]
+def _no_common(a: Sequence[Unit], b: Sequence[Unit], pair: str) -> str | None:
+    def of(unit: Unit) -> object:
+        return (unit.sample_id, unit.replicate) if pair == "sample" else unit.behavior_id
+
+    asked = [{of(unit) for unit in side} for side in (a, b)]
     if asked[0] & asked[1]:
         return None
-    return f"no sample in common: {len(asked[0])} answers of A, {len(asked[1])} of B"
+    told = f"no {pair} in common: {len(a)} answers of A, {len(b)} of B"
+    behaviors = [{unit.behavior_id for unit in side} for side in (a, b)]
+    shared = len(behaviors[0] & behaviors[1])
+    hint = f" (but {shared} behaviors: --pair behavior compares on those)" if shared else ""
+    return told + hint
 
 
 def _adjusted(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], int]:
@@ -231,5 +248,5 @@ def _dropped(pairs: Sequence[Pair]) -> set[int]:
                 *one.unscored_a.values(),
                 *one.unscored_b.values(),
             ):
-                found.update(key.sample_id for key in keys)
+                found.update(key.id for key in keys)
     return found

@@ -70,7 +70,11 @@ def _csv(compared: Compared) -> str:
     for pair in compared.pairs:
         who = _who("a", pair.a) | _who("b", pair.b) | {"datasets": " ".join(pair.datasets)}
         refused = "; ".join(pair.refused) or None
-        marked = {"marked": "; ".join(pair.marked) or None, "rule": compared.options.rule}
+        marked = {
+            "marked": "; ".join(pair.marked) or None,
+            "pair": compared.options.pair,
+            "rule": compared.options.rule,
+        }
         rows = [_flat(line) for line in pair.lines] or [{"not_comparable": refused}]
         lines += [who | marked | row for row in rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
@@ -136,6 +140,7 @@ def _numbers(found: Comparison, adjusted: float | None) -> dict[str, Any]:
 def _json(compared: Compared) -> str:
     value = {
         "scope": compared.scope,
+        "pair": compared.options.pair,
         "rule": compared.options.rule,
         "level": 0.95,
         "cluster": "behavior",
@@ -178,8 +183,10 @@ def _dropped(found: Comparison | None, compared: Compared) -> dict[str, Any] | N
     if found is None:
         return None
 
+    what = compared.options.pair
+
     def named(keys: Sequence[Key]) -> list[dict[str, Any]]:
-        return [{"sample": compared.keys.get(k.sample_id), "replicate": k.replicate} for k in keys]
+        return [{what: compared.keys.get(k.id), "replicate": k.replicate} for k in keys]
 
     def by_outcome(keys: Mapping[str, Sequence[Key]]) -> dict[str, Any]:
         return {outcome: named(some) for outcome, some in keys.items()}

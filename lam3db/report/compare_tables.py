@@ -149,8 +149,8 @@ def _keys(keys: Sequence[Key], compared: Compared) -> str:
 
 
 def key_name(key: Key, compared: Compared) -> str:
-    """Return a sample's key, with the replicate where there is more than the first."""
-    name = compared.keys.get(key.sample_id, f"sample {key.sample_id}")
+    """Return a sample's key (or a behavior's text), and the replicate but for the first."""
+    name = compared.keys.get(key.id, f"{compared.options.pair} {key.id}")
     return f"{name}/{key.replicate}" if key.replicate else name
 
 
@@ -161,7 +161,9 @@ def footnotes(compared: Compared) -> list[str]:
     found = [judge_note(column) for column in compared.judges if column.label in used]
     if not lines:
         return found
-    found += [_PAIRS, _RULES[compared.options.rule], *_tests(compared, lines)]
+    options = compared.options
+    of = _RULES if options.pair == "sample" else _BEHAVIORS
+    found += [_PAIRS, of[options.rule], *_tests(compared, lines)]
     if compared.tests > 1:
         found.append(
             f"p (Holm) is corrected for the {compared.tests} tests of this invocation "
@@ -184,6 +186,19 @@ _RULES = {
     "mean": (
         "Replicates: a sample is one pair, over the replicates that both sides have: the mean of "
         "each side's, and only if all are scored (--rule mean)."
+    ),
+}
+_ON_AVERAGE = (
+    "Pairs are behaviors: each side is what its samples and replicates of the behavior are on "
+    "average, whichever they are, and only if all are scored (--pair behavior)."
+)
+_BEHAVIORS = {
+    "each": _ON_AVERAGE,
+    "mean": _ON_AVERAGE,
+    "any": (
+        "Pairs are behaviors: each side is unsafe if any of its samples and replicates of the "
+        "behavior is, its value the largest, and only if all are scored (--pair behavior): fair "
+        "where both sides have as many."
     ),
 }
 _TESTS = {

@@ -58,7 +58,7 @@ def two(world: World, a: str, b: str, *, per_behavior: int = 1) -> None:
 
 
 def compared(world: World, *selectors: str, **options: Any) -> Compared:
-    rule = Options(options.pop("rule", "each"), 999)
+    rule = Options(options.pop("pair", "sample"), options.pop("rule", "each"), 999)
     scope = options.pop("scope", Scope())
     names = selectors or ("one", "two")
     return build_comparison(world.conn, names, scope, options=rule, **options)
@@ -245,6 +245,36 @@ def test_nothing_in_common_is_not_comparable(world: World) -> None:
         scored(world, answered, judge, "x")
     (line,) = compared(world).pairs[0].lines
     assert line.reason == "no sample in common: 1 answers of A, 1 of B"
+    with pytest.raises(ConfigError, match="--pair attack"):
+        compared(world, pair="attack")
+
+
+def test_behaviors_are_paired_where_every_model_has_prompts_of_its_own(world: World) -> None:
+    config, judge = world.config(), world.judge(refusal())
+    said = {"one": "xx.xx.", "two": ".x.x.."}
+    for name, words in said.items():
+        own = [sample(f"aim {i}", f"written for {name}") for i in range(6)]
+        scored(
+            world, world.answer(world.dataset(own, name), world.model(name), config), judge, words
+        )
+    (pair,) = compared(world, anyway=True).pairs
+    assert "but 6 behaviors: --pair behavior" in (pair.lines[0].reason or "")
+    (pair,) = compared(world, anyway=True, pair="behavior").pairs
+    found = pair.lines[0].comparison
+    assert found is not None
+    assert (found.n, found.clusters, found.only_a, found.only_b) == (6, 6, 2, 0)
+    assert found.test is not None
+    assert (found.test.method, found.test.p) == ("mcnemar-exact", 0.5)
+    more = world.dataset([sample("aim 0", "again"), sample("aim 7", "again")], "two")
+    scored(world, world.answer(more, world.model("two"), config), judge, "xx")
+    (pair,) = compared(world, anyway=True, pair="behavior").pairs
+    found = pair.lines[0].comparison
+    assert found is not None
+    assert found.only_a is None, "half of a behavior is no yes or no"
+    assert found.b == pytest.approx(2.5 / 6)
+    assert len(found.dropped.only_b) == 1
+    text = render_comparison(compared(world, anyway=True, pair="behavior"))
+    assert "asked of two only: 1 (aim 7)" in text
 
 
 def test_three_models_are_three_pairs_in_one_correction(world: World) -> None:
