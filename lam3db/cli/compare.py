@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lam3db.cli import ask
 from lam3db.cli.options import Db, Where, width
 from lam3db.cli.report import Force, Output, put_out, scope_of
 
@@ -24,6 +25,7 @@ def compare(
         list[str] | None,
         typer.Option("--judge", "-j", help="Only this judge: NAME or NAME#DIGEST. Repeatable."),
     ] = None,
+    threshold: ask.Thresholds = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +77,7 @@ def compare(
     """
     from lam3db.cli import SOME_FAILED
     from lam3db.metrics.compare import Options
+    from lam3db.metrics.question import read_threshold
     from lam3db.report.compare import build_comparison
     from lam3db.report.compare_formats import render_comparison
     from lam3db.store.engine import open_store
@@ -82,7 +85,15 @@ def compare(
     scope = scope_of(None, None, dataset, where)
     options = Options(pair, rule, resamples, seed)
     with open_store(db, mode="read") as store, store.read() as conn:
-        found = build_comparison(conn, selectors, scope, judges or (), options, anyway=anyway)
+        found = build_comparison(
+            conn,
+            selectors,
+            scope,
+            judges or (),
+            options,
+            thresholds=[read_threshold(one) for one in threshold or ()],
+            anyway=anyway,
+        )
     put_out(render_comparison(found, output, width() if file is None else 120), file, force=force)
     if found.compared < len(found.pairs):
         raise typer.Exit(SOME_FAILED if found.compared else 1)

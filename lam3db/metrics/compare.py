@@ -120,7 +120,8 @@ def compare_units(
     if judge.decides:
         found.append(_compared("share", attacks, lambda item: item.unsafe, options))
     if any(unit.value is not None for unit in (*a, *b)):
-        found.append(_compared("mean", attacks, lambda item: item.value, options))
+        width = judge.scale[1] - judge.scale[0]
+        found.append(_compared("mean", attacks, lambda item: item.value, options, width))
     if any(benign) and _knows_refusals(judge, (*a, *b)):
         found.append(_compared("benign_refused", benign, lambda item: item.refused, options))
     return found
@@ -136,6 +137,7 @@ def _compared(
     sides: Sequence[Sequence[Unit]],
     pick: Callable[[Item], float | None],
     options: Options,
+    width: float = 1.0,
 ) -> Comparison:
     keyed = [_keyed(side, options) for side in sides]
     common = keyed[0].keys() & keyed[1].keys()
@@ -152,8 +154,9 @@ def _compared(
         _unscored(items_b, pick),
     )
     said = {one for some in pairs.values() for pair in some for one in pair}
-    tested = _shares if metric != "mean" and said <= {0, 1} else _values
-    return tested(metric, len(items_a), list(pairs.values()), dropped, options)
+    if metric != "mean" and said <= {0, 1}:
+        return _shares(metric, len(items_a), list(pairs.values()), dropped, options)
+    return _values(metric, len(items_a), list(pairs.values()), dropped, options, width)
 
 
 def _keyed(units: Iterable[Unit], options: Options) -> dict[Key, list[Unit]]:
@@ -255,6 +258,7 @@ def _values(
     clusters: list[list[tuple[float, float]]],
     dropped: Dropped,
     options: Options,
+    width: float,
 ) -> Comparison:
     tallies = [_difference(cluster) for cluster in clusters]
     pairs = [pair for cluster in clusters for pair in cluster]
@@ -267,7 +271,7 @@ def _values(
         a=sum(a for a, _ in pairs) / n if n else None,
         b=sum(b for _, b in pairs) / n if n else None,
         difference=sum(t.total for t in tallies) / n if n else None,
-        interval=values_interval(tallies, options.resamples, options.seed),
+        interval=values_interval(tallies, options.resamples, options.seed, width=width),
         test=_told(values_test(tallies, options.resamples, options.seed), tallies),
         dropped=dropped,
     )

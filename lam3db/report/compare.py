@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lam3db.errors import ConfigError
 from lam3db.metrics.compare import PAIRINGS, RULES, Options, compare_units
 from lam3db.report.build import choose_judges
+from lam3db.report.lenses import with_thresholds
 from lam3db.report.scope import resolve
 from lam3db.report.sides import find_sides, meet
 from lam3db.stats.paired import holm
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lam3db.metrics import Scope
+    from lam3db.metrics import Scope, Threshold
     from lam3db.metrics.compare import Comparison
     from lam3db.report.build import JudgeColumn
     from lam3db.report.sides import Meeting, Side
@@ -88,12 +89,14 @@ def build_comparison(
     judges: Sequence[str] = (),
     options: Options | None = None,
     *,
+    thresholds: Sequence[Threshold] = (),
     anyway: bool = False,
 ) -> Compared:
     """Return every pair of these selectors (see :mod:`lam3db.report.sides`) under the judges.
 
-    ``scope`` may name a dataset and fields. With ``anyway`` sides are compared on the samples
-    they have in common though their dataset version or system prompt differs.
+    ``scope`` may name a dataset and fields; ``thresholds`` take the place of the judges' own.
+    With ``anyway`` sides are compared on what they have in common though their dataset version
+    or system prompt differs.
 
     Raises:
         ConfigError: an unknown rule or field, a selector that means several.
@@ -110,7 +113,7 @@ def build_comparison(
     if scope.run is not None or scope.models:
         raise ConfigError("the models and runs are the ones compared: name them as A, B ...")
     sides = find_sides(conn, selectors)
-    columns = choose_judges(conn, judges)
+    columns = with_thresholds(conn, choose_judges(conn, judges), thresholds)
     versions = overview.dataset_versions(conn)
     words: tuple[str, ...] = tuple(f"{name}={value}" for name, value in scope.where.items())
     if scope.dataset is not None:
@@ -145,7 +148,7 @@ class _Units:
 
     def of(self, side: Side, frame: Frame, column: JudgeColumn) -> list[Unit]:
         who = (side.subject.model_version_id, side.subject.config_id)
-        key = (who, frame.datasets, frame.runs, column.judge.id)
+        key = (who, frame.datasets, frame.runs, column.judge)
         if key not in self._known:
             units = load_units(self._conn, frame, (), column.judge)
             self._known[key] = [u for u in units if (u.model_version_id, u.config_id) == who]

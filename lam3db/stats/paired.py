@@ -45,7 +45,7 @@ class PairTally:
 
 @dataclass(frozen=True, slots=True)
 class DifferenceTally:
-    """One cluster's pairs of values in [0, 1]: how many, and their differences A - B.
+    """One cluster's pairs of values: how many, and their differences A - B.
 
     ``total`` is the sum of the differences, ``low`` and ``high`` the smallest and largest.
     """
@@ -189,13 +189,16 @@ def values_interval(
     resamples: int = RESAMPLES,
     seed: int = SEED,
     level: float = LEVEL,
+    *,
+    width: float = 1.0,
 ) -> Interval:
-    """Return the interval of the mean difference A - B of values in [0, 1].
+    """Return the interval of the mean difference A - B of values on a scale of this width.
 
     Whole clusters are drawn with replacement; of the means the percentiles are taken, further
     out for few clusters. As for a mean (:func:`lam3db.stats.intervals.mean_interval_of`), what is
     nearly equal in all clusters tells nothing of rare ones that were not seen, so the interval
-    always reaches from m - u(1 + m) to m + u(1 - m), u being Wilson's upper limit for 0 of C.
+    always reaches from m - u(w + m) to m + u(w - m), u being Wilson's upper limit for 0 of C
+    and w the width, or the largest difference seen where that is more.
     """
     some = [tally for tally in tallies if tally.n]
     count, n = len(some), sum(t.n for t in some)
@@ -204,12 +207,13 @@ def values_interval(
     if count == 1:
         return Interval(None, None, "none: one value" if n == 1 else "none: one behavior")
     mean = math.fsum(t.total for t in some) / n
-    unseen = wilson(0.0, count, level)[1]
-    low, high = mean - unseen * (1 + mean), mean + unseen * (1 - mean)
-    if min(t.low for t in some) < max(t.high for t in some):
+    least, largest = min(t.low for t in some), max(t.high for t in some)
+    unseen, most = wilson(0.0, count, level)[1], max(width, -least, largest)
+    low, high = mean - unseen * (most + mean), mean + unseen * (most - mean)
+    if least < largest:
         drawn_low, drawn_high = _bootstrapped(some, resamples, seed, level)
         low, high = min(low, drawn_low), max(high, drawn_high)
-    return Interval(max(-1.0, low), min(1.0, high), "cluster-bootstrap")
+    return Interval(max(-most, low), min(most, high), "cluster-bootstrap")
 
 
 def _bootstrapped(

@@ -22,7 +22,7 @@ from scored import (
 from statsmodels.stats.contingency_tables import mcnemar
 
 from lam3db.errors import ConfigError, NotFoundError
-from lam3db.metrics import Scope
+from lam3db.metrics import Scope, Threshold
 from lam3db.metrics.compare import Options
 from lam3db.records import GenerationConfig, JudgePolicy
 from lam3db.report.build import build_report
@@ -166,6 +166,24 @@ def test_values_and_refusals_among_benign_are_compared_too(world: World) -> None
     assert (benign.n, benign.a, benign.b) == (4, 1, 0)
     assert found.tests == 4
     assert metrics["detoxify", "mean"].adjusted == pytest.approx(4 * 2 / 2**12)
+
+
+def test_a_threshold_of_the_askers_takes_the_place_of_the_judges(world: World) -> None:
+    data, config = world.dataset([sample(f"aim {i}") for i in range(4)]), world.config()
+    tone = world.judge(detoxify(), JudgePolicy(0.5, ">="))
+    for name, low in (("one", 0.25), ("two", 0.0)):
+        answered = world.answer(data, world.model(name), config, text=name)
+        told = {g: toxic(low + i / 8) for i, g in enumerate(answered.ids.values())}
+        world.score(answered, tone, told)
+    thresholds = [Threshold("detoxify", ">", 0.3), Threshold("detoxify", ">=", 0.25)]
+    found = compared(world, thresholds=thresholds).pairs[0].lines
+    assert len(found) == 4
+    text = render_comparison(compared(world, thresholds=thresholds))
+    assert "threshold > 0.3" in text
+    assert "chosen when asking" in text
+    by_metric = [(line.comparison.a, line.comparison.b) for line in found if line.comparison]
+    assert (3 / 4, 1 / 4) in by_metric
+    assert (1, 2 / 4) in by_metric
 
 
 def test_both_sides_have_the_numbers_of_a_report_on_them(world: World) -> None:

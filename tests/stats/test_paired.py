@@ -144,6 +144,14 @@ def test_nothing_seen_is_not_nothing_there() -> None:
     assert values_interval(differences([[1.0]] * 5)).low < 0.6  # type: ignore[operator]
 
 
+def test_a_scale_is_as_wide_as_it_is() -> None:
+    grades = differences([[0.0], [0.0], [1.0]] * 10)
+    ours, wide = values_interval(grades), values_interval(grades, width=4)
+    assert wide.high > ours.high  # type: ignore[operator]
+    far = values_interval(differences([[-9.0], [3.0]] * 10))
+    assert far.low < -5 < far.high  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_cluster_tells_nothing_of_others(count: int) -> None:
     why = "none: one behavior" if count else "none: nothing scored"
