@@ -21,12 +21,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lam3db.stats.drawn import Drawn, share_of
 from lam3db.stats.intervals import (
     Interval,
     MeanTally,
-    ShareTally,
     mean_interval,
-    share_interval,
 )
 from lam3db.stats.resample import clustered_interval
 
@@ -52,18 +51,22 @@ class Coefficient:
     left_out: int = 0
 
 
-def cohen_kappa(items: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Coefficient:
-    """Return Cohen's kappa of ``(cluster, said by one, said by the other)``."""
+def cohen_kappa(
+    items: Iterable[tuple[Hashable, Hashable, Hashable]], weights: Sequence[float] | None = None
+) -> Coefficient:
+    """Return Cohen's kappa of ``(cluster, said by one, said by the other)``.
+
+    ``weights`` are those of how the items were drawn, one for each; without, all are alike.
+    """
     import numpy as np
 
     items = list(items)
+    weights = [1.0] * len(items) if weights is None else weights
     words = _numbered(word for _, *said in items for word in said)
     k = len(words)
     table: dict[Hashable, Numbers] = {}
-    for cluster, one, other in items:
-        table.setdefault(cluster, np.zeros((k, k)))[words[one], words[other]] += 1
-    rows = np.array([cell.ravel() for cell in table.values()]).reshape(len(table), k * k)
-    chance = rows.sum(0).reshape(k, k) if len(rows) else np.zeros((1, 1))
+    for (cluster, one, other), weight in zip(items, weights, strict=True):
+        table.setdefault(cluster, np.zeros((k, k)))[words[one], words[other]] += weight
 
     def statistic(sums: Numbers) -> Numbers:
         cells = sums.reshape(-1, k, k)
@@ -72,10 +75,12 @@ def cohen_kappa(items: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Coeffic
         expected = (cells.sum(1) * cells.sum(2)).sum(1) / n**2
         return _beyond(1 - same, 1 - expected)
 
-    tallies = [ShareTally(int(c.sum()), int(c.sum() - np.trace(c))) for c in table.values()]
-    n = len(items)
-    expected = float((chance.sum(0) * chance.sum(1)).sum()) / n**2 if n else 1.0
-    return _coefficient(rows, statistic, share_interval(tallies), 1 - expected, n)
+    rows = np.array([cell.ravel() for cell in table.values()]).reshape(len(table), k * k)
+    pairs = zip(items, weights, strict=True)
+    disagreed = share_of(Drawn(c, weight, one != other) for (c, one, other), weight in pairs)
+    cells = rows.sum(0).reshape(k, k)
+    expected = 1 - float((cells.sum(0) * cells.sum(1)).sum()) / max(float(cells.sum()), 1e-300) ** 2
+    return _coefficient(rows, statistic, disagreed.interval, expected, len(items))
 
 
 def fleiss_kappa(units: Iterable[tuple[Hashable, Sequence[Hashable]]]) -> Coefficient:

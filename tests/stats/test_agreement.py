@@ -77,6 +77,16 @@ def test_cohen_agrees_with_scikit_learn(k: int) -> None:
     assert low < found.value < high
 
 
+def test_weights_count_as_so_many_items() -> None:
+    random = np.random.default_rng(8)
+    items = [(at, *random.integers(0, 2, size=2).tolist()) for at in range(60)]
+    weights = random.integers(1, 4, size=60).tolist()
+    one, other = zip(*((a, b) for _, a, b in items), strict=True)
+    found = cohen_kappa(items, weights)
+    assert found.value == pytest.approx(cohen_kappa_score(one, other, sample_weight=weights))
+    assert found.n == 60
+
+
 def test_no_disagreement_seen_is_not_certainty() -> None:
     items = [(at, at % 2, at % 2) for at in range(20)]
     found = cohen_kappa(items)

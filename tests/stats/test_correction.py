@@ -16,8 +16,8 @@ from lam3db.stats.correction import (
     prediction_powered,
     rogan_gladen,
 )
-from lam3db.stats.intervals import ShareTally
 from lam3db.stats.drawn import Drawn, share_of
+from lam3db.stats.intervals import ShareTally
 
 
 def drawn(

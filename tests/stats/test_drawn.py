@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lam3db.stats.intervals import ShareTally, share_interval
 from lam3db.stats.drawn import Drawn, share_of
+from lam3db.stats.intervals import ShareTally, share_interval
 
 
 def test_equal_weights_are_no_weights() -> None:
