@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from lam3db.cli import (
+    agree,
     bundle,
     compare,
     dataset,
@@ -66,6 +67,7 @@ app.add_typer(log.app, name="log", rich_help_panel=WORK)
 app.command("report", rich_help_panel=READ)(report.report)
 app.command("compare", rich_help_panel=READ)(compare.compare)
 app.command("explain", rich_help_panel=READ)(explain.explain)
+app.command("agree", rich_help_panel=READ)(agree.agree)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)

@@ -141,8 +141,8 @@ def prediction_powered(
     behaviors = len({one.cluster for one in labelled})
     if len(labelled) < LEAST_LABELS or behaviors < LEAST_CLUSTERS:
         return _refused(
-            f"{len(labelled)} labels of {behaviors} behaviors; at least {LEAST_LABELS} of "
-            f"{LEAST_CLUSTERS} are needed"
+            f"{len(labelled)} labels of {behaviors} behaviors; at least {LEAST_LABELS} labels of "
+            f"{LEAST_CLUSTERS} behaviors are needed"
         )
     tuned = _tuned(labelled) if power is None else power
     n = sum(tally.n for tally in judged.values())

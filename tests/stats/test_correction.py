@@ -196,7 +196,8 @@ def test_rogan_gladen_is_refused_where_it_means_nothing(
 def test_too_few_labels_are_refused() -> None:
     judged, known = drawn(np.random.default_rng(5), 29)
     assert prediction_powered(judged, known).reason == (
-        f"29 labels of {len({one.cluster for one in known})} behaviors; at least 30 of 5 are needed"
+        f"29 labels of {len({one.cluster for one in known})} behaviors; "
+        "at least 30 labels of 5 behaviors are needed"
     )
     one = [Labelled(0, judged=True, truth=bool(i % 2)) for i in range(40)]
     assert prediction_powered(judged, one).value is None

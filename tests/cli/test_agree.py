@@ -1,0 +1,44 @@
+"""Agreement as a user types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from judged import answers_of, judge, many, person, tell
+from scored import World
+from typed import lam3db
+
+from lam3db.store.engine import open_store
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty answers, two versions of one judge, and a person who labelled forty of them."""
+    place = tmp_path_factory.mktemp("agree")
+    url = f"sqlite:///{place / 'lam3.db'}"
+    with open_store(url, mode="write") as store, store.write() as conn:
+        world = World(conn)
+        answered = answers_of(world, many(30, 2))
+        truth = {at: at % 3 == 0 for at in range(60)}
+        tell(world, answered, judge("guard", "1"), {a: u or a % 5 == 0 for a, u in truth.items()})
+        tell(world, answered, judge("guard", "2"), truth)
+        tell(world, answered, person("anna"), {at: truth[at] for at in range(40)})
+    return place
+
+
+def test_agree_is_printed_and_written(folder: Path) -> None:
+    shown = lam3db(folder, "agree", "--by", "model").stdout
+    assert "Judges against human:anna" in shown
+    assert "40 of 40" in shown
+    assert "52 of 60" in shown
+    found = json.loads(lam3db(folder, "agree", "-f", "json", "-j", "guard").stdout)
+    assert [one["version"] for one in found["judges"]] == ["1", "2"]
+    lam3db(folder, "agree", "-f", "csv", "-o", "agree.csv", "--dataset", "bench")
+    assert (folder / "agree.csv").read_text().startswith("section,judge,judge_digest,")
+    wrong = lam3db(folder, "agree", "--against", "human:ana", code=1)
+    assert "did you mean 'human:anna'" in wrong.stderr
