@@ -18,20 +18,27 @@ _CLIP = 60
 
 
 class Faults:
-    """The faults of one file, by line (from 1) and field."""
+    """The faults of one file, by line (from 1) and field.
+
+    ``unit`` is what its places are called: a line, a row of a sheet, a record of a JSON file.
+    Who reads a folder sets ``file`` to the file it is in, and faults name it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Start with none."""
         self.path = path
         self.count = 0
-        self._kept: list[tuple[int, str]] = []
+        self.unit = "line"
+        self.file = ""
+        self._kept: list[tuple[str, int, str]] = []
 
     def add(self, line: int | None, field: str | None, what: str) -> None:
         """Note one; ``line`` None is the file as a whole."""
         self.count += 1
         if len(self._kept) < _KEPT:
-            place = ", ".join(filter(None, [f"line {line}" if line else "", field or ""]))
-            self._kept.append((line or 0, f"{place}: {what}" if place else what))
+            where = [self.file, f"{self.unit} {line}" if line else "", field or ""]
+            place = ", ".join(filter(None, where))
+            self._kept.append((self.file, line or 0, f"{place}: {what}" if place else what))
 
     def extend(self, other: Faults) -> None:
         """Take over another's faults."""
@@ -42,7 +49,8 @@ class Faults:
         """Raise InputError with the first fifty by line, and how many there are in all."""
         if not self.count:
             return
-        texts = [text for _, text in sorted(self._kept, key=lambda item: item[0])][:SHOWN]
+        kept = sorted(self._kept, key=lambda item: item[:2])
+        texts = [text for *_, text in kept][:SHOWN]
         if self.count > len(texts):
             texts.append(f"... and {self.count - len(texts)} more")
         faults = "1 fault" if self.count == 1 else f"{self.count} faults"

@@ -14,6 +14,7 @@ from lam3db.datasets.faults import shown
 from lam3db.datasets.lines import Row, read_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lam3db.datasets.faults import Faults
@@ -23,33 +24,42 @@ MAX_DEPTH = 32
 
 def read_jsonl(path: Path, faults: Faults) -> list[Row]:
     """Return the objects of a file; lines that are none are noted as faults."""
-    rows = []
-    for number, text in read_lines(path, faults):
+    return list(stream_jsonl(path, faults))
+
+
+def stream_jsonl(path: Path, faults: Faults, encoding: str | None = None) -> Iterator[Row]:
+    """Yield the objects of a file one by one; lines that are none are noted as faults."""
+    for number, text in read_lines(path, faults, encoding):
         if not text.strip():
             continue
         try:
-            value = json.loads(
-                text,
-                parse_constant=_refuse_constant,
-                parse_float=_finite,
-                object_pairs_hook=_no_repeats,
-            )
-        except json.JSONDecodeError as error:
-            faults.add(number, None, f"no JSON: {error.msg} at column {error.colno}")
-            continue
+            value = parse_json(text)
         except ValueError as error:
             faults.add(number, None, str(error))
             continue
-        except RecursionError:
-            faults.add(number, None, f"nested more than {MAX_DEPTH} levels deep")
-            continue
-        if not isinstance(value, dict):
-            faults.add(number, None, f"not an object but {shown(value)}")
-        elif _is_deeper(value, MAX_DEPTH):
-            faults.add(number, None, f"nested more than {MAX_DEPTH} levels deep")
+        if isinstance(value, dict):
+            yield Row(number, value)
         else:
-            rows.append(Row(number, value))
-    return rows
+            faults.add(number, None, f"not an object but {shown(value)}")
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; raise ValueError with what is wrong with it."""
+    try:
+        value = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_no_repeats,
+        )
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise ValueError(f"no JSON: {error.msg} at {where}column {error.colno}") from None
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    return value
 
 
 def _refuse_constant(name: str) -> Any:

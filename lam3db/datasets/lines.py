@@ -30,8 +30,16 @@ class Row:
     values: Mapping[str, Any]
 
 
-def read_lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
-    """Yield (number from 1, text with its line end); a faulty line is noted and left out."""
+def read_lines(
+    path: Path, faults: Faults, encoding: str | None = None
+) -> Iterator[tuple[int, str]]:
+    """Yield (number from 1, text with its line end); a faulty line is noted and left out.
+
+    ``encoding`` is one that somebody vouches for; without it the file is UTF-8 or refused.
+    """
+    if encoding is not None:
+        yield from _encoded_lines(path, faults, encoding)
+        return
     with path.open("rb") as stream:
         if _is_utf16(stream.peek(4)):
             faults.add(None, None, "the file is UTF-16 or UTF-32: save it as UTF-8")
@@ -48,6 +56,22 @@ def read_lines(path: Path, faults: Faults) -> Iterator[tuple[int, str]]:
             text = _decoded(data, number, faults)
             if text is not None:
                 yield number, text
+
+
+def _encoded_lines(path: Path, faults: Faults, encoding: str) -> Iterator[tuple[int, str]]:
+    with path.open(encoding=encoding, errors="strict", newline="\n") as stream:
+        number = 0
+        try:
+            while text := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(text) > MAX_LINE:
+                    faults.add(
+                        number, None, f"longer than {MAX_LINE >> 20} MiB: the rest is unread"
+                    )
+                    return
+                yield number, text.removeprefix(BOM) if number == 1 else text
+        except UnicodeError:
+            faults.add(number + 1, None, f"not {encoding}: what follows was not read")
 
 
 def _decoded(data: bytes, number: int, faults: Faults) -> str | None:

@@ -14,7 +14,7 @@ from lam3db.datasets.faults import shown
 from lam3db.datasets.lines import MAX_LINE, Row, read_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lam3db.datasets.faults import Faults
@@ -22,35 +22,53 @@ if TYPE_CHECKING:
 
 def read_table(path: Path, delimiter: str, faults: Faults) -> list[Row]:
     """Return the rows below the header; cells are text, an empty cell is ``""``."""
+    return list(stream_table(path, delimiter, faults))
+
+
+def stream_table(
+    path: Path,
+    delimiter: str,
+    faults: Faults,
+    *,
+    encoding: str | None = None,
+    header: Sequence[str] | None = None,
+) -> Iterator[Row]:
+    """Yield the rows below the header one by one; ``header`` names columns that have none."""
     before = csv.field_size_limit(MAX_LINE)
     try:
-        return _rows(_records(path, delimiter, faults), delimiter, faults)
+        yield from _rows(_records(path, delimiter, faults, encoding), delimiter, faults, header)
     finally:
         csv.field_size_limit(before)
 
 
-def _rows(records: Iterator[tuple[int, list[str]]], delimiter: str, faults: Faults) -> list[Row]:
-    """Return the rows that fit the header; of the others nothing is kept, whatever their size."""
-    first = next(records, None)
-    if first is None:
-        return []
-    header = _header(first[1], delimiter, faults)
-    rows = []
+def _rows(
+    records: Iterator[tuple[int, list[str]]],
+    delimiter: str,
+    faults: Faults,
+    header: Sequence[str] | None,
+) -> Iterator[Row]:
+    """Yield the rows that fit the header; of the others nothing is kept, whatever their size."""
+    if header is None:
+        first = next(records, None)
+        if first is None:
+            return
+        header = _header(first[1], delimiter, faults)
     for line, cells in records:
         if len(cells) == len(header):
-            rows.append(Row(line, dict(zip(header, cells, strict=True))))
+            yield Row(line, dict(zip(header, cells, strict=True)))
         else:
             faults.add(line, None, f"{len(cells)} cells under a header of {len(header)}")
-    return rows
 
 
-def _records(path: Path, delimiter: str, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    path: Path, delimiter: str, faults: Faults, encoding: str | None
+) -> Iterator[tuple[int, list[str]]]:
     """Yield (line it begins on, cells); reading ends at the first broken quotation."""
     current = 0
 
     def texts() -> Iterator[str]:
         nonlocal current
-        for number, text in read_lines(path, faults):
+        for number, text in read_lines(path, faults, encoding):
             current = number
             yield text
 

@@ -10,36 +10,24 @@ from __future__ import annotations
 import csv
 import io
 import re
-import struct
-import warnings
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError
 
-from lam3db.errors import InputError, MissingDependencyError
+from lam3db.datasets.sheet import MIB, sheet_rows
+from lam3db.errors import InputError
 from lam3db.pipeline.review_cells import from_csv, from_xlsx, to_csv, to_xlsx
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-MIB = 1 << 20
 LARGEST_FILE = 64 * MIB
-LARGEST_UNPACKED = 256 * MIB
 MOST_ROWS = 100_000
 _MOST_COLUMNS = 64
-_MOST_PARTS = 200
 _SHOWN = 1000
 _SHEET = "items"
 _WIDE, _NARROW = 80, 16
 _DECODED = "utf-8-sig"
-_UNREADABLE = (
-    *(ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, ParseError),
-)
-"""What an archive that was tampered with may raise; forbidden XML is a ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,29 +194,7 @@ def _refuse_wide(path: Path, text: str, delimiter: str) -> None:
 
 def _xlsx_lines(path: Path, raw: bytes) -> Iterator[list[str]]:
     """Yield the rows of the sheet ``items``, or of the first one."""
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    if not openpyxl.DEFUSEDXML:
-        raise MissingDependencyError("XLSX is read only with defusedxml: pip install defusedxml")
-    _refuse_bomb(path, raw)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # openpyxl's remarks on extensions we do not use
-            rows = list(_xlsx_rows(path, raw))
-    except (*_UNREADABLE, InvalidFileException) as error:
-        raise InputError(f"{path}: is no XLSX that can be read: {type(error).__name__}") from error
-    yield from rows
-
-
-def _xlsx_rows(path: Path, raw: bytes) -> Iterator[list[str]]:
-    import openpyxl
-
-    book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, keep_links=False)
-    name = _SHEET if _SHEET in book.sheetnames else book.sheetnames[0]
-    sheet: Any = book[name]
-    sheet.reset_dimensions()  # what the file says of its size is not believed
-    for row in sheet.iter_rows(max_row=MOST_ROWS + 1, max_col=_MOST_COLUMNS):
+    for row in sheet_rows(path, raw, _SHEET, MOST_ROWS + 1, _MOST_COLUMNS, or_first=True):
         yield [_read_cell(path, cell) for cell in row]
 
 
@@ -246,14 +212,3 @@ def _read_cell(path: Path, cell: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return from_xlsx(value) if isinstance(value, str) else str(value)
-
-
-def _refuse_bomb(path: Path, raw: bytes) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            parts = archive.infolist()
-            size = sum(part.file_size for part in parts)
-    except _UNREADABLE:
-        raise InputError(f"{path}: is no XLSX: save it as `Excel workbook (.xlsx)`") from None
-    if len(parts) > _MOST_PARTS or size > LARGEST_UNPACKED:
-        raise InputError(f"{path}: would unpack to {size / MIB:.0f} MiB in {len(parts)} parts")

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lam3db.datasets import sheet
 from lam3db.errors import InputError
 from lam3db.pipeline import review_files
 from lam3db.pipeline.review_cells import (
@@ -203,8 +204,8 @@ def test_an_archive_that_would_fill_the_memory_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = book(tmp_path, [list(COLUMNS)])
-    monkeypatch.setattr(review_files, "LARGEST_UNPACKED", 4 * review_files.MIB)
-    rezipped(path, {"xl/media/bomb.bin": b"\0" * (8 * review_files.MIB)})
+    monkeypatch.setattr(sheet, "LARGEST_UNPACKED", 4 * sheet.MIB)
+    rezipped(path, {"xl/media/bomb.bin": b"\0" * (8 * sheet.MIB)})
     assert path.stat().st_size < 100_000
     with pytest.raises(InputError, match="would unpack to 8 MiB"):
         read_sheet(path)

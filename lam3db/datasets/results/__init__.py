@@ -1,0 +1,1 @@
+"""Results that others stored: their files, read into one shape."""

@@ -1,0 +1,102 @@
+"""Single values of a row: texts, labels and numbers, each read strictly or told as a fault.
+
+What must hold: a word that is not known is never taken for one that is; a missing value is
+None, and so is no label; a number is finite.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lam3db.datasets.faults import shown
+from lam3db.records import Finding, Message, ScoreStatus, TextPart, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lam3db.datasets.faults import Faults
+    from lam3db.records import ImagePart
+
+_LONGEST_WORD = 200
+
+
+def posed(prompt: str | None, *images: ImagePart, system: str | None = None) -> tuple[Message, ...]:
+    """Return a user's message of images and a text, after a system message where there is one."""
+    texts = () if prompt is None else (TextPart(prompt),)
+    said = (Message("user", (*images, *texts)),)
+    return said if system is None else (Message("system", (TextPart(system),)), *said)
+
+
+def text_or_none(value: Any, row: int, column: str, faults: Faults) -> str | None:
+    """Return a text, None for null; anything else is a fault."""
+    if value is None or isinstance(value, str):
+        return value
+    faults.add(row, column, f"{shown(value)} is no text")
+    return None
+
+
+def text_of_value(value: Any) -> str | None:
+    """Return a text or number as text (``1`` for 1.0, ``true`` for True); None for the rest."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else None
+
+
+def number_of(value: Any) -> float | None:
+    """Return a finite number, from a number or the text of one; None where it is none."""
+    if isinstance(value, str):
+        if "_" in value or len(value) > _LONGEST_WORD:
+            return None
+        try:
+            value = float(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the words of a column mean, compared without case and outer spaces.
+
+    ``words`` are verdicts by word; the others are the words by which a judge says that it has
+    not scored, and those that mean that there is no label. Numbers and booleans are their text.
+    """
+
+    words: Mapping[str, Verdict]
+    unscored: Mapping[str, ScoreStatus] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+
+    def finding(self, value: Any, **details: Any) -> Finding | None:
+        """Return what a cell says: None for no label, status ``unparsed`` for an unknown word."""
+        text = text_of_value(value)
+        word = "" if text is None else text.strip().casefold()
+        if value is None or (text is not None and word in self.missing):
+            return None
+        if word in self.words:
+            return Finding(verdict=self.words[word], **details)
+        status = self.unscored.get(word, ScoreStatus.UNPARSED)
+        if not details.get("raw_output"):
+            details["raw_output"] = text if text is not None else shown(value)
+        return Finding(status, **details)
+
+
+YES_NO = Labels(
+    {
+        **dict.fromkeys(("1", "true", "yes"), Verdict.UNSAFE),
+        **dict.fromkeys(("0", "false", "no"), Verdict.SAFE),
+    },
+    missing=frozenset({""}),
+)
+"""Whether the attack succeeded, as most files say it."""

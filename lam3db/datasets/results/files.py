@@ -1,0 +1,283 @@
+"""Files of any kind that hold rows: CSV, TSV, JSON, JSONL, Parquet and XLSX, row by row.
+
+What must hold: what is held at once is bounded whatever the file holds; every kind gives the
+same rows for the same content, but that CSV knows texts only; what a kind cannot say plainly
+(a formula, a number that is none) is a fault or nothing, never a guess.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lam3db.datasets.faults import shown
+from lam3db.datasets.jsonl import parse_json, stream_jsonl
+from lam3db.datasets.lines import Row
+from lam3db.datasets.sheet import MIB, sheet_rows
+from lam3db.datasets.table import stream_table
+from lam3db.errors import ConfigError, InputError, MissingDependencyError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lam3db.datasets.faults import Faults
+
+LARGEST_JSON = 512 * MIB
+"""Bytes of a JSON document, which is parsed as a whole; JSON Lines has no such bound."""
+LARGEST_XLSX = 64 * MIB
+MOST_ROWS = 1_048_576
+_MOST_COLUMNS = 1024
+_BATCH = 1000
+_SNIFFED = 1 << 16
+_LIST_NAMES = ("data", "results", "records", "rows", "examples", "items", "jailbreaks")
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """How a file is laid out, where the file itself leaves it open.
+
+    Args:
+        encoding: Of a text file; None: UTF-8 with or without a byte order mark, or UTF-16 with one.
+        delimiter: Of a CSV file; None: commas, semicolons, tabs or bars, whichever the header has.
+        header: The columns' names, for a table without a header line.
+        sheet: The sheet of an XLSX file; None: the first.
+        records: Where the records are in a JSON document, as names with dots; None: the document
+            itself, or its only list.
+        ids: What to call the key of each record, where they are an object by key.
+
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    header: tuple[str, ...] | None = None
+    sheet: str | None = None
+    records: str | None = None
+    ids: str = "id"
+
+    def __post_init__(self) -> None:
+        """Refuse what no file can be read with; raise ConfigError."""
+        if self.encoding is not None:
+            try:
+                codecs.lookup(self.encoding)
+                "".encode(self.encoding)
+            except (LookupError, TypeError):
+                raise ConfigError(f"encoding {self.encoding!r}: no such encoding") from None
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            raise ConfigError(f"delimiter {self.delimiter!r}: one character separates cells")
+
+
+PLAIN = FileOptions()
+
+
+def read_records(path: Path, faults: Faults, options: FileOptions = PLAIN) -> Iterator[Row]:
+    """Yield the rows of a file by its kind; a faulty row is noted and left out.
+
+    Raises:
+        InputError: it cannot be read at all: no such file, an unknown kind, no rows where some
+            are said to be.
+        MissingDependencyError: Parquet without pyarrow.
+
+    """
+    kind = kind_of(path)
+    faults.unit = {".xlsx": "row", ".json": "record", ".parquet": "row"}.get(kind, "line")
+    try:
+        yield from _READERS[kind](path, faults, options)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def kind_of(path: Path) -> str:
+    """Return the ending by which a file is read; raise InputError."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name the file")
+    kind = path.suffix.lower()
+    if kind not in _READERS:
+        raise InputError(f"{path}: {', '.join(_READERS)} are read, not {kind or 'this'!r}")
+    if not path.is_file():
+        raise InputError(f"{path} is no regular file")
+    return kind
+
+
+def has_empty_cells(path: Path) -> bool:
+    """Tell whether an empty text in this kind of file may mean that nothing is there."""
+    return path.suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx")
+
+
+def _csv(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
+    encoding = options.encoding or _marked(path)
+    delimiter = options.delimiter or _delimiter(path, encoding)
+    return stream_table(path, delimiter, faults, encoding=encoding, header=options.header)
+
+
+def _marked(path: Path) -> str | None:
+    """Return the encoding that a byte order mark tells, None for UTF-8."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
+
+
+def _delimiter(path: Path, encoding: str | None) -> str:
+    """Return what separates the cells: a tab by the name, else what the first line has most of."""
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    with path.open(encoding=encoding or "utf-8-sig", errors="replace", newline="") as stream:
+        head = stream.readline(_SNIFFED)
+    bare = "".join(head.split('"')[::2])  # outside of quotes
+    return max(",;\t|", key=bare.count)
+
+
+def _jsonl(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
+    return stream_jsonl(path, faults, options.encoding or _marked(path))
+
+
+def _json(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
+    """Yield the records of a document: a list, an object by key, or either below a name."""
+    if path.stat().st_size > LARGEST_JSON:
+        raise InputError(
+            f"{path}: is larger than {LARGEST_JSON // MIB} MiB, and a JSON document is read as a "
+            "whole: write one object per line (.jsonl)"
+        )
+    try:
+        document = parse_json(path.read_text(options.encoding or _marked(path) or "utf-8-sig"))
+    except UnicodeError:
+        encoding = options.encoding or "UTF-8"
+        raise InputError(f"{path}: not {encoding}: say which encoding it has") from None
+    except ValueError as error:
+        if _looks_like_lines(path):
+            yield from _jsonl(path, faults, options)
+            return
+        raise InputError(f"{path}: {error}") from None
+    for number, (key, value) in enumerate(_found(path, document, options.records), 1):
+        if not isinstance(value, dict):
+            faults.add(number, None, f"not an object but {shown(value)}")
+        elif key is None:
+            yield Row(number, value)
+        else:
+            yield Row(number, {options.ids: key, **value})
+
+
+def _looks_like_lines(path: Path) -> bool:
+    """Tell whether the first line is a whole object: JSON Lines under the name of JSON."""
+    with path.open("rb") as stream:
+        first = stream.readline(_SNIFFED)
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _found(path: Path, document: Any, where: str | None) -> Iterator[tuple[str | None, Any]]:
+    """Yield (key or None, record); raise InputError where no records can be told."""
+    for name in where.split(".") if where else ():
+        if not isinstance(document, dict) or name not in document:
+            known = list(document)[:_BATCH] if isinstance(document, dict) else []
+            hint = did_you_mean(name, known)
+            raise InputError(f"{path}: records: there is no {name!r} in it{hint}")
+        document = document[name]
+    if isinstance(document, dict) and where is None:
+        document = _only_list(document)
+    if isinstance(document, list):
+        yield from ((None, value) for value in document)
+    elif isinstance(document, dict):
+        yield from document.items()
+    else:
+        raise InputError(f"{path}: holds {shown(document)} where records should be")
+
+
+def _only_list(document: Mapping[str, Any]) -> Any:
+    """Return the records of an object that holds them below a name; else the object."""
+    lists = [name for name, value in document.items() if isinstance(value, list) and value]
+    lists = [name for name in lists if all(isinstance(one, dict) for one in document[name])]
+    if len(lists) == 1:
+        return document[lists[0]]
+    named = [name for name in _LIST_NAMES if isinstance(document.get(name), list | dict)]
+    return document[named[0]] if len(named) == 1 else document
+
+
+def _parquet(path: Path, faults: Faults, _options: FileOptions) -> Iterator[Row]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise MissingDependencyError(
+            "Parquet is read with pyarrow: pip install 'lam3db[arrow]'"
+        ) from None
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(number, {name: _plain(value) for name, value in values.items()})
+    except (ArrowException, ValueError, KeyError) as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        faults.add(number + 1, None, f"cannot be read as Parquet: {what}")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON would have it: no number that is none, times as ISO texts."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if value is None or isinstance(value, str | int | bytes):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _xlsx(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
+    if path.stat().st_size > LARGEST_XLSX:
+        raise InputError(f"{path}: is larger than {LARGEST_XLSX // MIB} MiB")
+    header: Sequence[str] | None = options.header
+    rows = sheet_rows(path, path.read_bytes(), options.sheet, MOST_ROWS, _MOST_COLUMNS)
+    for number, cells in enumerate(rows, 1):
+        values = [_cell(cell, number, faults) for cell in cells]
+        while values and values[-1] in (None, ""):
+            values.pop()
+        if header is None:
+            header = _sheet_header(values, faults)
+        elif len(values) > len(header):
+            faults.add(number, None, f"{len(values)} cells under a header of {len(header)}")
+        elif values:
+            values += [""] * (len(header) - len(values))
+            yield Row(number, dict(zip(header, values, strict=True)))
+
+
+def _sheet_header(values: Sequence[Any], faults: Faults) -> list[str]:
+    names = [str(value or "").strip() or f"column {at}" for at, value in enumerate(values, 1)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        faults.add(1, None, f"the column {shown(name)} stands twice in the header")
+    return names
+
+
+def _cell(cell: Any, number: int, faults: Faults) -> Any:
+    value = cell.value
+    if getattr(cell, "data_type", "") == "f":
+        faults.add(number, f"column {cell.column}", "a formula: paste its value")
+        return None
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return _plain(value)
+
+
+_READERS: Mapping[str, Callable[[Path, Faults, FileOptions], Iterator[Row]]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".txt": _csv,
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".parquet": _parquet,
+    ".xlsx": _xlsx,
+}
