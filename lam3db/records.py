@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "LONGEST_ATTRIBUTE", "TEMPLATE_ROLE", "Answer", "Attack", "Behavior", "Dataset", "Failed",
+    "IMPORTED_FAMILY", "LONGEST_ATTRIBUTE", "TEMPLATE_ROLE",
+    "Answer", "Attack", "Behavior", "Dataset", "Failed",
     "FileEntry", "Finding", "FinishReason", "GenerationConfig", "IdentityKind", "ImagePart",
     "JudgeIdentity", "JudgeKind", "JudgePolicy", "Media", "MemberFinding", "Message",
     "ModelPlan", "ModelVersion", "Odds", "Request", "RunKind", "RunStatus", "Sample",
@@ -95,6 +96,10 @@ class Message:
 
 TEMPLATE_ROLE = "template"
 """The role of a raw prompt's own pieces: only there do control markers mean what they say."""
+
+
+IMPORTED_FAMILY = "imported"
+"""The family of a model that is known from others' results only: by its name."""
 
 
 def input_digest(messages: tuple[Message, ...]) -> bytes:

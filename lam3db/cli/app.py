@@ -21,6 +21,7 @@ from lam3db.cli import (
     merge,
     report,
     retry,
+    results,
     review,
     run,
     scores,
@@ -73,6 +74,7 @@ app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)
 app.add_typer(report.export_app, name="export", rich_help_panel=READ)
 app.command("sql", rich_help_panel=READ)(sql.sql)
+scores.import_app.command("results")(results.import_results)
 app.add_typer(scores.import_app, name="import", rich_help_panel=KEEP)
 app.command("merge", rich_help_panel=KEEP)(merge.merge)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)

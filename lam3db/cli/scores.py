@@ -12,12 +12,12 @@ from lam3db.cli.options import Db
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-import_app = typer.Typer(help="Read scores from a file.", no_args_is_help=True)
+import_app = typer.Typer(help="Read scores or results of others.", no_args_is_help=True)
 
 
 @import_app.callback()
 def imports() -> None:
-    """Read scores from a file."""
+    """Read scores that were exported, or results that others stored."""
 
 
 def export_scores(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WINDOW = 256
 """Requests handed to a model at once: it sorts and batches within them."""
+_UNPOSED = Failed("NoPromptError", "the sample came with results of others, and without a prompt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +283,12 @@ def _window(
     if not requests:
         return
     by_tag = {request.tag: window[request.tag] for request in requests}
-    outcomes = model.answer(requests)
+    unposed = [(request, _UNPOSED) for request in requests if not request.messages]
+    if unposed:
+        new, failures = _write(store, run, by_tag, unposed, counts)
+        counts = replace(counts, failed=counts.failed + failures)
+        yield new, failures, None
+    outcomes = model.answer([request for request in requests if request.messages])
     while True:
         try:
             batch = next(outcomes, None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db.report.build import choose_judges
 from lam3db.report.formats import table_lines
 from lam3db.report.tables import Table
-from lam3db.store import overview, standing
+from lam3db.store import overview, results, standing
 from lam3db.store.answers import iso
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def load_status(conn: Connection, limit: int = 10, now: int | None = None) -> St
     now = time.time_ns() // 1000 if now is None else now
     answers, judges = _answers(conn), _judges(conn)
     runs = [_run(row, now) for row in overview.recent_runs(conn, limit=limit)]
-    return Status(tuple(answers), tuple(judges), tuple(runs), tuple(_hints(answers, judges)))
+    hints = _hints(*_ours(conn, answers, judges), empty=not answers)
+    return Status(tuple(answers), tuple(judges), tuple(runs), tuple(hints))
 
 
 def status_text(status: Status) -> str:
@@ -119,9 +120,23 @@ def _run(row: overview.RunRow, now: int) -> dict[str, Any]:
     }
 
 
-def _hints(answers: list[dict[str, Any]], judges: list[dict[str, Any]]) -> list[str]:
+def _ours(
+    conn: Connection, answers: list[dict[str, Any]], judges: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows of models and judges that can be asked here; imported ones cannot."""
+    models = overview.model_names(conn)
+    foreign = {models[one].name for one in results.imported_models(conn)}
+    own = [row for row in answers if row["model"].partition(" @")[0] not in foreign]
+    spoken = results.imported_judges(conn)
+    elsewhere = {one.label for one in choose_judges(conn, ()) if one.judge.id in spoken}
+    return own, [row for row in judges if row["judge"] not in elsewhere]
+
+
+def _hints(
+    answers: list[dict[str, Any]], judges: list[dict[str, Any]], *, empty: bool
+) -> list[str]:
     """Return commands that do what is not done; one line each."""
-    if not answers:
+    if empty:
         return ["lam3db run configs/runs/demo.yaml", "lam3db generate --model NAME --dataset NAME"]
     hints = []
     for row in answers:

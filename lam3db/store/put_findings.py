@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lam3db.records import Finding
 
-_FINDING = (
+FINDING = (
     "judge_id",
     "subject_digest",
     "replicate",
@@ -42,7 +42,7 @@ _FINDING = (
     "run_id",
     "created_at",
 )
-_SCORE = (
+SCORE = (
     "judge_id",
     "generation_id",
     "finding_id",
@@ -82,7 +82,7 @@ def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[Fi
     insert_new(
         conn,
         t.finding,
-        _FINDING,
+        FINDING,
         [
             _finding_row(judge_id, subject, 0, fresh[subject], _UNSIGNED, run_id, at)
             for subject in sorted(fresh)
@@ -90,7 +90,7 @@ def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[Fi
     )
     latest = _latest(conn, judge_id, list(fresh))
     ours = {subject: row[0] for subject, row in latest.items() if row[6:] == (run_id, at)}
-    _put_attributes(conn, [(one, fresh[subject]) for subject, one in ours.items()])
+    put_attributes(conn, [(one, fresh[subject]) for subject, one in ours.items()])
     pairs = [(row.subject_digest, one) for row in rows for one in row.generation_ids]
     return _put_scores(conn, run_id, judge_id, pairs, latest, at)
 
@@ -132,9 +132,9 @@ def put_revisions(
         signed = signature if revision else _UNSIGNED
         finding = fresh[subject].finding
         written.append(_finding_row(judge_id, subject, revision, finding, signed, run_id, at))
-    insert_new(conn, t.finding, _FINDING, written)
+    insert_new(conn, t.finding, FINDING, written)
     latest = _latest(conn, judge_id, list(fresh))
-    _put_attributes(conn, [(latest[subject][0], fresh[subject].finding) for subject in fresh])
+    put_attributes(conn, [(latest[subject][0], fresh[subject].finding) for subject in fresh])
     pairs = {one: latest[row.subject_digest] for row in rows for one in row.generation_ids}
     _revise_scores(conn, run_id, judge_id, pairs, signature, at)
 
@@ -186,7 +186,7 @@ def _revise_scores(
         revision = reached[one][0] + 1 if one in reached else 0
         signed = signature if revision else _UNSIGNED
         scores.append(_score_row(judge_id, one, findings[one], revision, signed, run_id, at))
-    insert_new(conn, t.score, _SCORE, scores)
+    insert_new(conn, t.score, SCORE, scores)
 
 
 def _finding_row(
@@ -248,10 +248,11 @@ def _put_scores(
         _score_row(judge_id, one, findings[subject], 0, _UNSIGNED, run_id, at)
         for subject, one in sorted(pairs, key=lambda pair: pair[1])
     ]
-    return insert_new(conn, t.score, _SCORE, rows)
+    return insert_new(conn, t.score, SCORE, rows)
 
 
-def _put_attributes(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
+def put_attributes(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
+    """Write the further numbers of findings given by their id."""
     rows = [
         (one, escape(name), _finite(value, name))
         for one, finding in sorted(findings, key=lambda pair: pair[0])

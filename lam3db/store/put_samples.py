@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from lam3db.errors import InputError, StoreError
-from lam3db.records import images_of, selection_digest, text_of
+from lam3db.records import Dataset, images_of, selection_digest, text_of
 from lam3db.redaction import redact
 from lam3db.store import tables as t
 from lam3db.store.insert import (
@@ -25,11 +25,11 @@ from lam3db.store.insert import (
 from lam3db.store.values import chunks, now, stored, stored_or_none, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from lam3db.records import Behavior, Dataset, Sample
+    from lam3db.records import Behavior, Media, Sample
 
 _SHOWN = 20
 
@@ -66,11 +66,31 @@ def put_unnamed(conn: Connection, dataset: Dataset) -> int:
     """
     pairs = [(key, sample, sample.digest) for key, sample in dataset.samples]
     _refuse_faults(dataset, [(key, digest) for key, _, digest in pairs])
+    samples = put_samples(conn, {d: s for _, s, d in pairs}, dataset.media)
+    return put_members(conn, [(key, digest, samples[digest]) for key, _, digest in pairs])
+
+
+def put_samples(
+    conn: Connection, samples: Mapping[bytes, Sample], media: Iterable[Media]
+) -> dict[bytes, int]:
+    """Write samples given by their digest, with their images and behaviors; return their ids."""
     lock_versions(conn)
-    media = _put_media(conn, dataset)
-    behaviors = _put_behaviors(conn, [sample.behavior for _, sample, _ in pairs])
-    samples = _put_all_samples(conn, {d: s for _, s, d in pairs}, behaviors, media)
-    return _put_selection(conn, [(key, digest, samples[digest]) for key, _, digest in pairs])
+    shown = _put_media(conn, media)
+    behaviors = _put_behaviors(conn, [sample.behavior for sample in samples.values()])
+    return _put_all_samples(conn, samples, behaviors, shown)
+
+
+def put_version(
+    conn: Connection,
+    name: str,
+    members: Sequence[tuple[str, bytes, int]],
+    *,
+    source: str = "",
+    licence: str = "",
+) -> DatasetRow:
+    """Write stored samples, as (key, sample digest, sample id), as a version of a dataset."""
+    dataset = Dataset(name, (), source=source, licence=licence)
+    return _put_version(conn, dataset, put_members(conn, members), len(members))
 
 
 def put_selection(conn: Connection, members: Sequence[tuple[str, int]]) -> int:
@@ -81,7 +101,7 @@ def put_selection(conn: Connection, members: Sequence[tuple[str, int]]) -> int:
         rows = conn.execute(select(s.id, s.digest).where(s.id.in_(chunk)))
         digests.update((one, bytes(digest)) for one, digest in rows)
     try:
-        return _put_selection(conn, [(key, digests[one], one) for key, one in members])
+        return put_members(conn, [(key, digests[one], one) for key, one in members])
     except KeyError as error:
         raise StoreError(f"there is no sample with the id {error.args[0]}") from None
 
@@ -111,7 +131,7 @@ def _refuse_faults(dataset: Dataset, pairs: Sequence[tuple[str, bytes]]) -> None
         raise InputError(f"dataset {dataset.name!r} is refused; nothing was stored:", shown)
 
 
-def _put_media(conn: Connection, dataset: Dataset) -> dict[bytes, int]:
+def _put_media(conn: Connection, media: Iterable[Media]) -> dict[bytes, int]:
     at = now()
     rows = {
         bytes.fromhex(one.sha256): {
@@ -122,7 +142,7 @@ def _put_media(conn: Connection, dataset: Dataset) -> dict[bytes, int]:
             "height": one.height,
             "created_at": at,
         }
-        for one in dataset.media
+        for one in media
     }
     return get_or_insert_all(conn, t.media, rows, "sha256")
 
@@ -176,7 +196,7 @@ def _put_all_samples(
     return ids
 
 
-def _put_selection(conn: Connection, members: Sequence[tuple[str, bytes, int]]) -> int:
+def put_members(conn: Connection, members: Sequence[tuple[str, bytes, int]]) -> int:
     """Write (key, sample digest, sample id) as a selection; its order is the first one seen."""
     row = {
         "digest": selection_digest([(key, digest) for key, digest, _ in members]),

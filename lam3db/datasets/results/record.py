@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.hashing import canonical_json
 from lam3db.records import (
+    IMPORTED_FAMILY,
     Attack,
     Finding,
     FinishReason,
@@ -115,7 +116,7 @@ def declared_model(name: str, facts: Mapping[str, Any] | None = None) -> ModelVe
     said = {"name": name, **({"facts": dict(facts)} if facts else {})}
     return ModelVersion(
         name=name,
-        family="imported",
+        family=IMPORTED_FAMILY,
         source="declared",
         identity_kind=IdentityKind.DECLARED,
         declared=canonical_json(said),

@@ -1,0 +1,186 @@
+"""``lam3db import results``: what others stored, as samples, answers and findings."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lam3db.cli.options import Db, pairs
+
+if TYPE_CHECKING:
+    from lam3db.pipeline.results import Imported, ImportJob
+    from lam3db.pipeline.results_survey import Survey
+
+
+def import_results(
+    file: Annotated[Path, typer.Argument(help="A file, or a folder for formats that are folders.")],
+    output: Annotated[
+        str | None, typer.Option("--format", "-f", help="A format we know; ? lists them.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--map", "-m", help="A YAML file that says what is where.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The dataset's name; else the map's or format's.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model, for files that do not name it.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="The folder of the images; else only named.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE of a format. Repeat for more.")
+    ] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Print a map for this file, to be completed by you.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be stored; store nothing.")
+    ] = False,
+    db: Db = None,
+) -> None:
+    """Read answers and labels that others stored, in a known format or any table with a map.
+
+    CSV, TSV, JSON, JSONL, Parquet and XLSX. Judges and annotators of the file become judges with
+    an origin; its answers can be judged by ours too. An attempt without an answer is counted as
+    not generated. If anything is wrong, all that is wrong is told by row and column and nothing is
+    stored; reading a file again changes nothing.
+
+    What a map may say: `python -m pydoc lam3db.datasets.results.map`; start with --suggest.
+    """
+    from lam3db.errors import ConfigError
+
+    if output == "?":
+        _list()
+        return
+    if suggest:
+        from lam3db.datasets.results.suggest import suggested_map
+
+        typer.echo(suggested_map(file), nl=False)
+        return
+    if (output is None) == (mapping is None):
+        raise ConfigError("say how to read the file: --format NAME (? lists them) or --map FILE")
+    options = {"dataset": name, "model": model, "settings": pairs(settings, "--set")}
+    job = _job(file, output, mapping, images, options)
+    if dry_run:
+        from lam3db.pipeline.results import look
+
+        _tell_survey(look(job))
+        return
+    from lam3db.cli.progress import Bar
+    from lam3db.pipeline.results import import_results as take_over
+    from lam3db.store.engine import open_store
+
+    with open_store(db, mode="write") as store, Bar() as bar:
+        result = take_over(store, job, bar)
+    _tell(result)
+
+
+def _list() -> None:
+    import sys
+
+    from lam3db.datasets.results.formats import format_names, reader_of
+
+    for name in format_names():
+        module = sys.modules[reader_of(name).__module__]
+        first = (module.__doc__ or "").strip().splitlines()[0]
+        typer.echo(f"{name:16} {first}")
+
+
+def _job(
+    file: Path,
+    output: str | None,
+    mapping: Path | None,
+    images: Path | None,
+    options: dict[str, Any],
+) -> ImportJob:
+    from lam3db.datasets.images import ImageFolder
+    from lam3db.datasets.results.formats import ReadOptions, reader_of
+    from lam3db.errors import InputError
+    from lam3db.pipeline.results import ImportJob
+
+    if images is not None and not images.is_dir():
+        raise InputError(f"--images {images}: no such folder")
+    folder = None if images is None else ImageFolder(images)
+    asked = ReadOptions(images=folder, **options)
+    if mapping is None:
+        reader, origin = reader_of(output or ""), {"format": output}
+    else:
+        from lam3db.datasets.results.map import read_map
+
+        found = read_map(mapping)
+        reader, origin = found.read, {"map": mapping.name, "digest": found.digest.hex()}
+    return ImportJob(file, reader, asked, origin, asked.dataset or file.stem)
+
+
+def _tell_survey(seen: Survey) -> None:
+    from lam3db.hashing import canonical_json
+    from lam3db.records import text_of
+
+    typer.echo(f"{seen.attempts} attempts at {len(seen.samples)} samples, nothing is stored")
+    _tell_seen(seen)
+    first = seen.first
+    if first is None:
+        return
+    typer.echo(f"the first, in {first.row}:")
+    shown = {
+        "model": first.model.name,
+        "config": dict(first.config.value),
+        "key": first.key,
+        "behavior": first.behavior.text,
+        "category": first.behavior.category,
+        "benign": first.behavior.is_benign,
+        "attack": {"name": first.attack.name, **first.attack.parameters},
+        "prompt": None if first.messages is None else text_of(first.messages),
+        "metadata": dict(first.metadata),
+        "response": first.response,
+    }
+    for field, value in shown.items():
+        typer.echo(f"  {field}: {_short(canonical_json(value))}")
+    for said in first.findings:
+        finding = said.finding
+        words = [str(finding.status), finding.verdict, finding.value]
+        told = " ".join(str(word) for word in words if word is not None)
+        typer.echo(f"  {said.judge.identity.name} ({said.judge.identity.kind}): {told}")
+
+
+def _short(text: str) -> str:
+    from lam3db.cli.options import width
+    from lam3db.report.text import safe_text
+
+    return safe_text(text, width() - 20)
+
+
+def _tell_seen(seen: Survey) -> None:
+    from lam3db.report.text import safe_text
+
+    for group in seen.groups:
+        asked = sum(group.attempts.values())
+        typer.echo(f"  {safe_text(group.model.name)}: {asked} attempts, {group.answers} answers")
+    for digest, judge in seen.judges.items():
+        identity = judge.identity
+        counts = seen.findings[digest]
+        told = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+        name = safe_text(identity.name)
+        typer.echo(f"  {name} [{digest.hex()[:8]}] ({identity.kind}): {told or 'nothing'}")
+    if seen.dropped:
+        typer.echo(f"  {seen.dropped} findings are of attempts without an answer: left out")
+
+
+def _tell(result: Imported) -> None:
+    from lam3db.report.text import safe_text
+
+    seen, stored = result.seen, result.stored
+    for row in stored.datasets:
+        state = "new" if row.is_new else "unchanged"
+        typer.echo(f"{safe_text(row.name)}@{row.version}: {row.sample_count} samples, {state}")
+    _tell_seen(seen)
+    missing = f", {seen.missing} attempts without one" if seen.missing else ""
+    typer.echo(f"answers: {stored.new} new, {stored.known} known{missing}")
+    for one in stored.judges:
+        typer.echo(
+            f"{safe_text(one.name)} [{one.digest[:8]}]: {one.new} scores new, {one.known} known"
+        )

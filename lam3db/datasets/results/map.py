@@ -1,0 +1,123 @@
+"""Any table as results: a YAML file says what is where.
+
+A map, in full (only ``fields`` with ``model``, ``response`` and ``prompt`` or ``behavior`` is
+needed; ``lam3db import results FILE --suggest`` prints one to begin with)::
+
+    dataset: my-bench             # its name here; --name comes first
+    source: Name et al. 2025      # whose results: part of the identity of judges and configs
+    file:                         # how the file is laid out, where it does not tell
+      encoding: cp1252            # text files that are not UTF-8
+      delimiter: ";"              # CSV
+      header: [id, text]          # a table without a header line
+      sheet: Results              # XLSX
+      records: data.items         # where the records are in a JSON document
+      ids: id                     # the name of the keys, where records are an object by key
+      missing: [NA, nan]          # cells that mean that nothing is there (an empty one does)
+    only: {split: [test]}         # rows with these words in a column; others are left out
+    repeat: [gpt-4, llama]        # wide tables: the whole map once for each, {model} replaced;
+                                  # or [{model: gpt-4, col: gpt4}, ...] with {col} and so on
+    each: answers                 # one attempt per element of a list, which is `item` below,
+                                  # its place `item_index`; [answers, labels]: lists side by side
+    fields:                       # column, or a.b[0] into it; {constant: x}; a number is itself
+      model: model_name
+      key: id
+      behavior: goal              # the cluster; else the prompt
+      category: topic
+      benign: {column: kind, words: {"true": [harmless], "false": [harmful]}}
+      attack: method
+      attack_parameters: {steps: n_steps}
+      prompt: prompt              # or messages: a list of {role, content}; system: a text
+      image: image_path           # or images: a list; opened with --images, else named
+      target: target
+      replicate: trial            # from 0 or 1, without gaps; else in the order of the file
+      attempt: answer_id          # rows that share it are one attempt (a row per annotator)
+      response: {column: answer, empty: answer, failures: ["ERROR:"]}
+      finish_reason: stop_reason  # length or max_tokens: cut off
+    model_facts: {defense: defense}          # with the name, the model's identity
+    config: {temperature: 0.7, top_p: top_p} # settings: columns, or numbers as they are
+    metadata: [language]                     # labels of the sample
+    judges:
+      - name: gpt-4-judge         # or {column: judge_name}
+        kind: llm                 # rule, classifier, api, llm, human, ensemble
+        version: gpt-4-0613
+        sees: [prompt, response]  # else all there is
+        verdict: label
+        words: {unsafe: [1, bad], safe: [0], refused: [refusal]}
+        unparsed: [error]         # and any word that is not named; abstained:, judge_refused:
+        missing: [n/a]            # no finding at all
+        value: score
+        threshold: ">= 3"
+        raw: judge_output
+        explanation: rationale
+        attributes: {insult: insult_score}
+        heading: ASR              # what its share is called; else by its words
+    annotators:                   # judges of kind human
+      - columns: [annotator_1, annotator_2]  # one each, by the column's name
+        words: {unsafe: [1], safe: [0]}
+      - list: annotations         # a list in the row, whose elements are `said`
+        name: {column: said.who}
+        verdict: said.label
+        words: {unsafe: ["yes"], safe: ["no"]}
+
+What must hold: what the map does not name is not read; a word that it gives no meaning is status
+``unparsed``; a column that no row has is a fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lam3db.datasets.results.files import has_empty_cells, read_records
+from lam3db.datasets.results.map_parse import read_shape
+from lam3db.datasets.results.map_rows import RowReader
+from lam3db.errors import InputError, did_you_mean
+from lam3db.hashing import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lam3db.datasets.faults import Faults
+    from lam3db.datasets.results.formats import ReadOptions
+    from lam3db.datasets.results.map_shape import MapShape
+    from lam3db.datasets.results.record import ResultRecord
+
+_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ResultMap:
+    """A map that was found right; :meth:`read` is a reader of results."""
+
+    shape: MapShape
+
+    @property
+    def digest(self) -> bytes:
+        """Identity: everything that is written in it."""
+        return digest("result_map", dict(self.shape.written))
+
+    def read(self, path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
+        """Yield the attempts of a file."""
+        options.only()
+        reader = RowReader(self.shape, path, faults, options, empty=has_empty_cells(path))
+        columns: dict[str, None] = {}
+        for row in read_records(path, faults, self.shape.file):
+            if len(columns) < _KNOWN:
+                columns.update(dict.fromkeys(row.values))
+            if not reader.checked:
+                reader.check(list(columns), is_table=path.suffix.lower() not in (".json", ".jsonl"))
+            yield from reader.read(row)
+        _refuse_absent(reader.absent(), columns, path)
+
+
+def read_map(path: Path) -> ResultMap:
+    """Read a map; raise ConfigError with every fault and its line."""
+    return ResultMap(read_shape(path))
+
+
+def _refuse_absent(absent: list[str], columns: Mapping[str, None], path: Path) -> None:
+    known = list(columns)
+    faults = [f"no row has {name!r}{did_you_mean(name, known)}" for name in absent]
+    if faults:
+        raise InputError(f"{path}: the map names what is not there; nothing was imported", faults)

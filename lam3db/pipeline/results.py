@@ -1,0 +1,112 @@
+"""Results that others stored, into the store: samples, answers and what judges said of them.
+
+A file is read twice: once to find every fault and to know every sample, once to store, in one
+transaction. What must hold: nothing is stored where anything is wrong; the same file again
+changes nothing; an attempt without an answer is asked for by a run and has none, so it is in
+every denominator; what is imported can be judged again like our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lam3db.datasets.faults import Faults
+from lam3db.errors import InputError, MediaError
+from lam3db.hashing import file_sha256
+from lam3db.media import MediaRoot, read_file
+from lam3db.pipeline.results_store import ResultsIn, Stored
+from lam3db.pipeline.results_survey import Survey, survey
+from lam3db.pipeline.watch import Silence, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lam3db.datasets.results.formats import Reader, ReadOptions
+    from lam3db.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """What is to be read. ``dataset`` names the dataset of records that name none.
+
+    ``origin`` is what runs record of the import: the format or the map's digest.
+    """
+
+    path: Path
+    reader: Reader
+    options: ReadOptions
+    origin: Mapping[str, Any]
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came in: what was in the file, and what became of it."""
+
+    seen: Survey
+    stored: Stored
+
+
+def look(job: ImportJob) -> Survey:
+    """Read everything once and store nothing; raise InputError with every fault."""
+    faults = Faults(job.path)
+    return survey(job.reader(job.path, faults, job.options), faults, job.dataset)
+
+
+def import_results(store: Store, job: ImportJob, watch: Watch | None = None) -> Imported:
+    """Store what a file holds.
+
+    Raises:
+        InputError: everything that is wrong with the file; nothing was stored.
+        ConfigError: an option is wrong.
+
+    """
+    watch = watch or Silence()
+    before = _state(job.path)
+    seen = look(job)
+    images = job.options.images
+    if images is not None:
+        _put_images(store, images.files, images.media)
+    watch.begin(f"importing {job.path.name}", seen.count, 0, 0)
+    try:
+        with store.write() as conn:
+            requested = {"import": dict(job.origin), "file": job.path.name, "sha256": before}
+            media = tuple(images.media.values()) if images is not None else ()
+            one = ResultsIn(conn, seen, Faults(job.path), requested)
+            one.prepare(media)
+            one.store(job.reader(job.path, Faults(job.path), job.options), watch)
+            stored = one.finish()
+            if _state(job.path) != before:
+                raise InputError(f"{job.path}: has changed while it was read; nothing was stored")
+    finally:
+        watch.end()
+    return Imported(seen, stored)
+
+
+def _state(path: Path) -> str:
+    """Return the hex SHA-256 of a file, or of the names and contents of a folder's files."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    try:
+        if not path.is_dir():
+            return file_sha256(path)
+        state = hashlib.sha256()
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                name = file.relative_to(path).as_posix()
+                state.update(f"{name}\0{file_sha256(file)}\n".encode())
+        return state.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _put_images(store: Store, files: Mapping[str, Path], media: Mapping[str, Any]) -> None:
+    root = MediaRoot(store.media_root)
+    for sha256, one in media.items():
+        try:
+            root.put(read_file(files[sha256]), one)
+        except MediaError as error:
+            raise MediaError(f"{files[sha256]}: {error}") from error

@@ -1,0 +1,346 @@
+"""The rows of an import, in one transaction: what is stored stays, what is new is added.
+
+What must hold: an answer or a finding that differs from what is stored under its key refuses the
+file; a run is written only where it brings something, and asks for exactly the attempts of the
+file; a dataset that was imported grows, one that was added by hand is never changed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from lam3db.errors import InputError
+from lam3db.hashing import text_digest
+from lam3db.pipeline.judge_run import start_judge_run
+from lam3db.pipeline.provenance import provenance
+from lam3db.pipeline.results_survey import JudgeDigests, keys_of
+from lam3db.records import Answer, RunKind, RunStatus, Sees, Stage, Subject, images_of, text_of
+from lam3db.store import results, writes
+from lam3db.store.insert import lock_findings, lock_generations, lock_versions
+from lam3db.store.put_results import SaidIn, put_said, stored_answers
+from lam3db.store.put_samples import put_samples, put_version
+from lam3db.store.writes import DatasetRow, FailureIn, GenerationIn, RunCounts, RunStart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from lam3db.datasets.faults import Faults
+    from lam3db.datasets.results.record import ImportedJudge, ResultRecord
+    from lam3db.pipeline.results_survey import Survey
+    from lam3db.pipeline.watch import Watch
+    from lam3db.records import Media
+
+WINDOW = 2000
+"""Records stored at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeCount:
+    """What came of one judge's findings."""
+
+    name: str
+    kind: str
+    digest: str
+    new: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What came of a file: answers and findings that are new, and those that were stored."""
+
+    datasets: tuple[DatasetRow, ...]
+    new: int
+    known: int
+    judges: tuple[JudgeCount, ...]
+
+
+@dataclass(slots=True)
+class _Judge:
+    """A judge's row, its run once there is something new, and its counts."""
+
+    judge: ImportedJudge
+    id: int
+    run: int | None = None
+    new: int = 0
+    known: int = 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """The samples of one model and config that were tried equally often, and their run.
+
+    ``there`` is a run of an earlier import that asked for the same; ``id`` is this import's,
+    once it has something to bring.
+    """
+
+    model: int
+    config: int
+    value: Mapping[str, Any]
+    dataset: int | None
+    selection: int
+    attempts: int
+    planned: int
+    there: int | None
+    id: int | None = None
+    new: int = 0
+    known: int = 0
+    failures: list[FailureIn] = field(default_factory=list)
+
+
+class ResultsIn:
+    """One import: :meth:`prepare`, :meth:`store`, :meth:`finish`, in the caller's transaction."""
+
+    def __init__(
+        self, conn: Connection, seen: Survey, faults: Faults, requested: Mapping[str, Any]
+    ) -> None:
+        """Take what the survey has found; ``requested`` is what runs record of the import."""
+        self._conn, self._seen, self._faults, self._requested = conn, seen, faults, requested
+        self._ids: list[int] = []
+        self._keys: dict[bytes, str] = {}
+        self._datasets: dict[str, DatasetRow] = {}
+        self._places: list[tuple[int, int]] = []
+        self._runs: dict[tuple[int, int], _Run] = {}
+        self._judges: dict[bytes, _Judge] = {}
+        self._digests = JudgeDigests()
+
+    def prepare(self, media: Sequence[Media]) -> None:
+        """Write samples, datasets, models, configs, selections and judges."""
+        lock_versions(self._conn)
+        lock_generations(self._conn, alone=False)
+        lock_findings(self._conn)
+        ids = put_samples(self._conn, dict(self._seen.samples), media)
+        self._ids = [ids[digest] for digest, _ in self._seen.samples]
+        for name, members in self._seen.members.items():
+            self._datasets[name] = self._dataset(name, list(members))
+        for number in range(len(self._seen.groups)):
+            self._open(number)
+        for digest, judge in self._seen.judges.items():
+            row = writes.put_judge(self._conn, judge.identity)
+            self._judges[digest] = _Judge(judge, row)
+            if judge.policy is not None:
+                writes.put_policy(self._conn, row, judge.policy, "import")
+
+    def store(self, records: Iterator[ResultRecord], watch: Watch) -> None:
+        """Write answers and findings, window by window; raise InputError for what differs."""
+        at = 0
+        while window := list(islice(records, WINDOW)):
+            if at + len(window) > self._seen.count:
+                raise InputError(f"{self._faults.path}: has changed while it was read")
+            answers = self._answers(at, window)
+            self._faults.raise_if_any()
+            self._findings(window, answers)
+            self._faults.raise_if_any()
+            at += len(window)
+            watch.advance(len(window), 0)
+
+    def finish(self) -> Stored:
+        """End the runs; return what came of it."""
+        for run in self._runs.values():
+            if run.there is None or run.id is not None:
+                self._end(run)
+        judges = []
+        for digest, one in self._judges.items():
+            if one.run is not None:
+                counts = RunCounts(one.new + one.known, one.new, one.known, 0)
+                writes.finish_run(self._conn, one.run, RunStatus.FINISHED, counts)
+            identity = one.judge.identity
+            count = JudgeCount(identity.name, str(identity.kind), digest.hex(), one.new, one.known)
+            judges.append(count)
+        return Stored(
+            datasets=tuple(self._datasets.values()),
+            new=sum(run.new for run in self._runs.values()),
+            known=sum(run.known for run in self._runs.values()),
+            judges=tuple(judges),
+        )
+
+    def _dataset(self, name: str, members: Sequence[int]) -> DatasetRow:
+        """Return the version that holds these samples: the latest, or that and the new ones."""
+        latest = results.latest_version(self._conn, name)
+        taken = {digest: key for key, digest, _ in latest.members}
+        pairs = keys_of(self._seen, members, taken)
+        self._keys |= {digest: key for key, digest in pairs}
+        new = [
+            (key, digest, self._ids[number])
+            for number, (key, digest) in zip(members, pairs, strict=True)
+            if digest not in taken
+        ]
+        if latest.row is not None and not new:
+            return latest.row
+        if latest.row is not None and not latest.is_imported:
+            raise InputError(
+                f"{self._faults.path}: dataset {name!r} is stored, was not imported, and holds "
+                "other samples: give the imported ones another name with --name"
+            )
+        source = f"{results.IMPORTED}{self._faults.path.name}"
+        return put_version(self._conn, name, [*latest.members, *new], source=source)
+
+    def _open(self, number: int) -> None:
+        """Lay out the runs of a group: one per number of attempts, so that none is invented."""
+        group = self._seen.groups[number]
+        model = writes.put_model_version(self._conn, group.model)
+        config = writes.put_config(self._conn, group.config)
+        self._places.append((model, config))
+        names = sorted(group.datasets)
+        dataset = self._datasets[names[0]].id if len(names) == 1 else None
+        by_count: dict[int, list[int]] = defaultdict(list)
+        for sample, attempts in group.attempts.items():
+            by_count[attempts].append(sample)
+        for attempts, samples in sorted(by_count.items()):
+            members = [(self._keys[self._seen.samples[one][0]], self._ids[one]) for one in samples]
+            selection = writes.put_selection(self._conn, members)
+            there = results.import_of(self._conn, model, config, selection, attempts)
+            planned = attempts * len(members)
+            self._runs[number, attempts] = _Run(
+                model, config, group.config.value, dataset, selection, attempts, planned, there
+            )
+
+    def _answers(self, start: int, window: Sequence[ResultRecord]) -> list[int]:
+        """Return the generation of each record; 0 where it has no response."""
+        by_group: dict[int, list[int]] = defaultdict(list)
+        for at, record in enumerate(window):
+            by_group[self._seen.group_of[start + at]].append(at)
+            if record.response is None:
+                self._failed(start + at, record)
+        found = [0] * len(window)
+        for group, rows in by_group.items():
+            spoken = [at for at in rows if window[at].response is not None]
+            places = {at: self._place(start + at) for at in spoken}
+            samples = [sample for sample, _ in places.values()]
+            there = stored_answers(self._conn, *self._places[group], samples)
+            new = [at for at in spoken if places[at] not in there]
+            self._put(group, start, window, {at: places[at] for at in new})
+            if new:
+                there = stored_answers(self._conn, *self._places[group], samples)
+            fresh = set(new)
+            for at in spoken:
+                found[at], digest = there[places[at]]
+                if at not in fresh:
+                    self._known(start + at, window[at], digest)
+        return found
+
+    def _place(self, at: int) -> tuple[int, int]:
+        return self._ids[self._seen.sample_of[at]], self._seen.replicate_of[at]
+
+    def _run_of(self, at: int) -> _Run:
+        group = self._seen.group_of[at]
+        return self._runs[group, self._seen.groups[group].attempts[self._seen.sample_of[at]]]
+
+    def _put(
+        self,
+        group: int,
+        start: int,
+        window: Sequence[ResultRecord],
+        places: Mapping[int, tuple[int, int]],
+    ) -> None:
+        by_run: dict[int, list[GenerationIn]] = defaultdict(list)
+        written: set[tuple[int, int]] = set()
+        for at, place in places.items():
+            if place in written:  # a further row of the same attempt
+                continue
+            written.add(place)
+            run = self._run_of(start + at)
+            by_run[self._started(run)].append(GenerationIn(*place, _answer(window[at])))
+            run.new += 1
+        for run_id, rows in by_run.items():
+            writes.put_generations(self._conn, run_id, *self._places[group], rows)
+
+    def _known(self, at: int, record: ResultRecord, digest: bytes) -> None:
+        if text_digest(record.response or "") != digest:
+            what = "another answer is stored under this model, settings, sample and replicate: "
+            what += "what differs? tell them apart with --model, or by config in the map"
+            self._faults.add(record.row, "response", what)
+        elif at not in self._seen.repeats:
+            self._run_of(at).known += 1
+
+    def _failed(self, at: int, record: ResultRecord) -> None:
+        if record.failed is not None and at not in self._seen.repeats:
+            sample, replicate = self._place(at)
+            failure = FailureIn(record.failed, sample_id=sample, replicate=replicate)
+            self._run_of(at).failures.append(failure)
+
+    def _started(self, run: _Run) -> int:
+        """Return the run, begun if it is not."""
+        if run.id is None:
+            seen = provenance()
+            started = RunStart(
+                kind=RunKind.GENERATE,
+                model_version_id=run.model,
+                config_id=run.config,
+                selection_id=run.selection,
+                dataset_id=run.dataset,
+                judge_id=None,
+                environment_id=writes.put_environment(self._conn, seen.environment),
+                replicates=run.attempts,
+                seed=None,
+                requested=self._requested,
+                effective=dict(run.value),
+                options={},
+                **seen.columns(),
+            )
+            run.id, _ = writes.start_run(self._conn, started)
+        return run.id
+
+    def _end(self, run: _Run) -> None:
+        run_id = self._started(run)
+        writes.put_failures(self._conn, run_id, Stage.GENERATE, run.failures)
+        counts = RunCounts(run.planned, run.new, run.known, len(run.failures))
+        writes.finish_run(self._conn, run_id, RunStatus.FINISHED, counts)
+
+    def _findings(self, window: Sequence[ResultRecord], answers: Sequence[int]) -> None:
+        said: dict[bytes, list[SaidIn]] = defaultdict(list)
+        subjects: dict[tuple[int, frozenset[Sees]], bytes] = {}
+        for at, record in enumerate(window):
+            if record.response is None:
+                continue
+            for one in record.findings:
+                digest = self._digests.digest_of(one.judge)
+                key = at, frozenset(one.judge.identity.sees)
+                if key not in subjects:
+                    subjects[key] = _subject(record, key[1])
+                said[digest].append(SaidIn(at, answers[at], subjects[key], one.finding))
+        for digest, rows in said.items():
+            self._said(self._judges[digest], window, rows)
+
+    def _said(self, judge: _Judge, window: Sequence[ResultRecord], rows: Sequence[SaidIn]) -> None:
+        written = put_said(self._conn, lambda: self._judging(judge), judge.id, rows)
+        judge.new += written.new
+        judge.known += written.known
+        for at in written.differ:
+            what = "another finding on this answer is stored: what is stored is not changed"
+            self._faults.add(window[at].row, judge.judge.identity.name, what)
+
+    def _judging(self, judge: _Judge) -> int:
+        """Return the judge's run, begun if it is not."""
+        if judge.run is None:
+            identity = judge.judge.identity
+            judge.run, _ = start_judge_run(self._conn, identity, judge.id, self._requested)
+        return judge.run
+
+
+def _answer(record: ResultRecord) -> Answer:
+    text = record.response or ""
+    return Answer(
+        text,
+        text,
+        record.finish_reason,
+        record.prompt_tokens,
+        record.completion_tokens,
+        record.latency_ms,
+    )
+
+
+def _subject(record: ResultRecord, sees: frozenset[Sees]) -> bytes:
+    """Return the digest of what a judge saw, as it is derived from the stored rows."""
+    messages = record.messages or ()
+    return Subject(
+        response=(record.response or "") if Sees.RESPONSE in sees else "",
+        prompt=text_of(messages) if Sees.PROMPT in sees else None,
+        behavior=record.behavior.text if Sees.BEHAVIOR in sees else None,
+        images=images_of(messages) if Sees.IMAGE in sees else (),
+    ).digest

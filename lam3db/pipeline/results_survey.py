@@ -1,0 +1,284 @@
+"""The first look at results from elsewhere: every fault, every sample, which attempt is which.
+
+Nothing is stored here. What must hold: each record gets the place (sample, replicate) under which
+its answer is stored, the same each time; an attempt without an answer has its place too, so that
+it is counted; nothing that a judge is said to have said of an answer that is not there is
+silently dropped where it says "unsafe".
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lam3db.datasets.faults import shown
+from lam3db.errors import InputError
+from lam3db.records import Sample, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lam3db.datasets.faults import Faults
+    from lam3db.datasets.results.record import ImportedJudge, ResultRecord
+    from lam3db.records import Finding, GenerationConfig, JudgePolicy, ModelVersion, ScoreStatus
+
+_KEY_DIGITS = 12
+_LONGEST_KEY = 500
+
+
+@dataclass(slots=True)
+class Group:
+    """What one model under one config was asked; ``attempts`` by sample."""
+
+    model: ModelVersion
+    config: GenerationConfig
+    attempts: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    explicit: dict[int, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    datasets: set[str] = field(default_factory=set)
+    answers: int = 0
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a file holds.
+
+    Samples are numbered in the order in which they come. ``sample_of``, ``replicate_of`` and
+    ``group_of`` are of the records, in their order; ``repeats`` are the numbers of records that
+    belong to an attempt whose answer an earlier record brought.
+    """
+
+    samples: list[tuple[bytes, Sample]] = field(default_factory=list)
+    names: list[str | None] = field(default_factory=list)
+    members: dict[str, dict[int, None]] = field(default_factory=lambda: defaultdict(dict))
+    groups: list[Group] = field(default_factory=list)
+    judges: dict[bytes, ImportedJudge] = field(default_factory=dict)
+    findings: dict[bytes, dict[ScoreStatus, int]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(int))
+    )
+    sample_of: array[int] = field(default_factory=lambda: array("q"))
+    replicate_of: array[int] = field(default_factory=lambda: array("q"))
+    group_of: array[int] = field(default_factory=lambda: array("q"))
+    repeats: set[int] = field(default_factory=set)
+    missing: int = 0
+    dropped: int = 0
+    first: ResultRecord | None = None
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self.sample_of)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts they are."""
+        return self.count - len(self.repeats)
+
+
+class JudgeDigests:
+    """The digests of a reader's judges, worked out once for each object."""
+
+    def __init__(self) -> None:
+        """Know none."""
+        self._known: dict[int, tuple[ImportedJudge, bytes]] = {}
+
+    def digest_of(self, judge: ImportedJudge) -> bytes:
+        """Return a judge's digest; the object is kept, since an id is of a living one only."""
+        found = self._known.get(id(judge))
+        if found is None:
+            found = self._known[id(judge)] = judge, judge.identity.digest
+        return found[1]
+
+
+def survey(records: Iterable[ResultRecord], faults: Faults, dataset: str) -> Survey:
+    """Look at every record; ``dataset`` is that of records which name none.
+
+    Raises:
+        InputError: everything that is wrong with the file, or there is nothing in it.
+
+    """
+    look = _Look(faults, dataset)
+    for record in records:
+        look.at(record)
+    look.settle()
+    faults.raise_if_any()
+    if not look.seen.count:
+        raise InputError(f"{faults.path}: there is no result in it")
+    return look.seen
+
+
+def sample_of(record: ResultRecord) -> Sample:
+    """Return the sample that a record is an attempt at."""
+    messages = record.messages if record.messages is not None else ()
+    return Sample(messages, record.behavior, record.attack, record.target, record.metadata)
+
+
+class _Look:
+    """One pass over the records."""
+
+    def __init__(self, faults: Faults, dataset: str) -> None:
+        self.faults = faults
+        self.dataset = dataset
+        self.seen = Survey()
+        self._samples: dict[bytes, int] = {}
+        self._groups: dict[tuple[int, int], int] = {}
+        self._by_digest: dict[tuple[bytes, bytes], int] = {}
+        self._attempts: dict[tuple[int, str], tuple[int, int, int | None, int]] = {}
+        self._kept: list[object] = []
+        self._judges = JudgeDigests()
+
+    def at(self, record: ResultRecord) -> None:
+        seen = self.seen
+        if seen.first is None:
+            seen.first = record
+        sample, group = self._sample(record), self._group(record)
+        name = record.dataset or self.dataset
+        seen.members[name].setdefault(sample)
+        seen.groups[group].datasets.add(name)
+        replicate = self._replicate(record, sample, group)
+        seen.sample_of.append(sample)
+        seen.replicate_of.append(replicate)
+        seen.group_of.append(group)
+        self._findings(record)
+
+    def settle(self) -> None:
+        """Bring replicates that the file counts from 1 to 0, and refuse gaps."""
+        explicit = [group for group in self.seen.groups if group.explicit]
+        numbers = {r for group in explicit for rows in group.explicit.values() for r in rows}
+        first = min(numbers, default=0)
+        if first == 1:
+            self._shift(explicit)
+        elif first:
+            self.faults.add(None, "replicate", f"they begin with {first}, where 0 or 1 is first")
+        for group in explicit:
+            for sample, rows in group.explicit.items():
+                last, start = max(rows), min(first, 1)
+                group.attempts[sample] = last - start + 1
+                for number in range(start, last):
+                    if number not in rows:
+                        what = f"{last} is there and {number} is not: was it no attempt? number "
+                        what += "them without gaps, or give it a row without a response"
+                        self.faults.add(rows[last], "replicate", what)
+                        break
+
+    def _shift(self, explicit: list[Group]) -> None:
+        shifted = {id(group) for group in explicit}
+        for at, group in enumerate(self.seen.group_of):
+            told = self.seen.groups[group]
+            if id(told) in shifted and self.seen.sample_of[at] in told.explicit:
+                self.seen.replicate_of[at] -= 1
+
+    def _sample(self, record: ResultRecord) -> int:
+        sample = sample_of(record)
+        digest = sample.digest
+        number = self._samples.get(digest)
+        if number is None:
+            number = self._samples[digest] = len(self._samples)
+            self.seen.samples.append((digest, sample))
+            self.seen.names.append(record.key[:_LONGEST_KEY] if record.key else None)
+        return number
+
+    def _group(self, record: ResultRecord) -> int:
+        here = id(record.model), id(record.config)
+        number = self._groups.get(here)
+        if number is None:
+            self._kept += [record.model, record.config]  # an id is of a living object only
+            digests = record.model.digest, record.config.digest
+            number = self._by_digest.setdefault(digests, len(self.seen.groups))
+            if number == len(self.seen.groups):
+                self.seen.groups.append(Group(record.model, record.config))
+            self._groups[here] = number
+        return number
+
+    def _replicate(self, record: ResultRecord, sample: int, group: int) -> int:
+        told = self.seen.groups[group]
+        said = None if record.response is None else hash(record.response)
+        if record.attempt is not None:
+            before = self._attempts.get((group, record.attempt))
+            if before is not None:
+                self._same_attempt(record, (sample, said), before)
+                self.seen.repeats.add(self.seen.count)
+                return before[1]
+        replicate = self._next(record, sample, told)
+        if record.attempt is not None:
+            place = (sample, replicate, said, record.row)
+            self._attempts[group, record.attempt] = place
+        if record.response is None:
+            self.seen.missing += 1
+        else:
+            told.answers += 1
+        return replicate
+
+    def _next(self, record: ResultRecord, sample: int, told: Group) -> int:
+        if record.replicate is None:
+            if sample in told.explicit:
+                self.faults.add(record.row, "replicate", "is missing, where other rows have it")
+            told.attempts[sample] += 1
+            return told.attempts[sample] - 1
+        if told.attempts.get(sample):
+            self.faults.add(record.row, "replicate", "is there, where other rows have none")
+        rows = told.explicit[sample]
+        if record.replicate in rows:
+            what = f"{record.replicate} of the same sample and model is in {rows[record.replicate]}"
+            self.faults.add(record.row, "replicate", what + " already")
+        rows.setdefault(record.replicate, record.row)
+        return record.replicate
+
+    def _same_attempt(
+        self,
+        record: ResultRecord,
+        now: tuple[int, int | None],
+        before: tuple[int, int, int | None, int],
+    ) -> None:
+        sample, _, said, row = before
+        differs = "its sample" if sample != now[0] else "its response" if said != now[1] else ""
+        if differs:
+            what = f"{differs} differs from that of the same attempt in {row}"
+            self.faults.add(record.row, None, f"attempt {shown(record.attempt)}: {what}")
+
+    def _findings(self, record: ResultRecord) -> None:
+        for said in record.findings:
+            digest = self._judges.digest_of(said.judge)
+            self.seen.judges.setdefault(digest, said.judge)
+            if record.response is not None:
+                self.seen.findings[digest][said.finding.status] += 1
+            elif _is_unsafe(said.judge, said.finding):
+                name = said.judge.identity.name
+                what = f"{name} calls unsafe what is not there: the row has no response"
+                self.faults.add(record.row, None, what)
+            else:
+                self.seen.dropped += 1
+
+
+def _is_unsafe(judge: ImportedJudge, finding: Finding) -> bool:
+    if finding.verdict is not None:
+        alarming = judge.identity.unsafe_verdicts or (Verdict.UNSAFE,)
+        return finding.verdict in alarming
+    return finding.value is not None and _is_over(judge.policy, finding.value)
+
+
+def _is_over(policy: JudgePolicy | None, value: float) -> bool:
+    if policy is None:
+        return False
+    return value > policy.threshold or (policy.operator == ">=" and value == policy.threshold)
+
+
+def keys_of(
+    seen: Survey, members: Iterable[int], taken: dict[bytes, str]
+) -> list[tuple[str, bytes]]:
+    """Return (key, digest) of these samples, each key once; ``taken`` are those stored before."""
+    used = set(taken.values())
+    found = []
+    for number in members:
+        digest = seen.samples[number][0]
+        key = taken.get(digest)
+        if key is None:
+            short = digest.hex()[:_KEY_DIGITS]
+            name = seen.names[number]
+            key = short if name is None else name
+            if key in used:
+                key = f"{key}~{short}"
+            used.add(key)
+        found.append((key, digest))
+    return found
