@@ -32,6 +32,22 @@ def add(
     path: Annotated[
         Path, typer.Argument(help="A .jsonl, .csv or .tsv file, or a folder with one.")
     ],
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="The published format of the files: figstep, harmbench ...; "
+            "`lam3db dataset formats` lists them. Without it, the file is one of your own.",
+        ),
+    ] = None,
+    missing_images: Annotated[
+        Literal["error", "skip"],
+        typer.Option(
+            help="With --format, what to do about samples whose images are not there: "
+            "refuse the files, or leave those samples out and say how many."
+        ),
+    ] = "error",
     name: Annotated[
         str | None, typer.Option(help="The dataset's name; the file's or folder's if not given.")
     ] = None,
@@ -57,14 +73,17 @@ def add(
     everything that is wrong is told and nothing is stored.
     """
     from lam3db.cli.options import pairs
-    from lam3db.datasets.load import Options, load_dataset
-    from lam3db.pipeline.ingest import store_dataset
+    from lam3db.datasets.load import Options
+    from lam3db.pipeline.ingest import read_dataset, store_dataset
     from lam3db.resources import find_path
     from lam3db.store.engine import open_store
 
-    options = Options(name, pairs(mapping, "--map"), images, source, licence)
+    skips = missing_images == "skip"
+    options = Options(
+        name, pairs(mapping, "--map"), images, source, licence, skips_missing=skips, layout=layout
+    )
     with _progress() as tick:
-        loaded = load_dataset(find_path(str(path)) or path, options, tick)
+        loaded = read_dataset(find_path(str(path)) or path, options, tick)
         with open_store(db, mode="write") as store:
             result = store_dataset(store, loaded, tick)
     _tell(result)
@@ -96,6 +115,28 @@ def list_datasets(output: Output = "table", db: Db = None) -> None:
         for info in infos
     ]
     columns.append("created_at")
+    print_rows(rows, columns, output)
+
+
+@app.command()
+def formats(output: Output = "table") -> None:
+    """List the published formats that `dataset add --format` reads.
+
+    Each with its files at their published paths, what makes a behavior (the unit that
+    intervals are clustered by), how a record is posed, and where its images belong.
+    """
+    from lam3db.cli.console import print_rows
+    from lam3db.datasets.published import FORMATS, published_format
+
+    columns = ("name", "title", "files", "images", "samples", "behavior", "source", "licence")
+    known = {name: published_format(name) for name in sorted(FORMATS)}
+    rows = [
+        (
+            *(name, one.title, ", ".join(file.path for file in one.files), one.images),
+            *(one.samples, one.behavior, one.source, one.licence or "see its source"),
+        )
+        for name, one in known.items()
+    ]
     print_rows(rows, columns, output)
 
 

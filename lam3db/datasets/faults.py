@@ -32,13 +32,13 @@ class Faults:
         self.file = ""
         self._kept: list[tuple[str, int, str]] = []
 
-    def add(self, line: int | None, field: str | None, what: str) -> None:
-        """Note one; ``line`` None is the file as a whole."""
+    def add(self, line: int | None, field: str | None, what: str, place: str = "") -> None:
+        """Note one; ``line`` None is the file as a whole, ``place`` is told instead of a line."""
         self.count += 1
         if len(self._kept) < _KEPT:
-            where = [self.file, f"{self.unit} {line}" if line else "", field or ""]
-            place = ", ".join(filter(None, where))
-            self._kept.append((self.file, line or 0, f"{place}: {what}" if place else what))
+            at = place or (f"{self.unit} {line}" if line else "")
+            told = ", ".join(filter(None, [self.file, at, field or ""]))
+            self._kept.append((self.file, line or 0, f"{told}: {what}" if told else what))
 
     def extend(self, other: Faults) -> None:
         """Take over another's faults."""

@@ -31,6 +31,14 @@ class ImageFolder:
         self._limits = limits
         self._seen: dict[Path, Media | MediaError] = {}
 
+    def lacks(self, name: str) -> bool:
+        """Return whether a file of this name would lie in the folder, and does not."""
+        try:
+            path = self._inside(name)
+        except MediaError:
+            return False  # :meth:`take` tells what is wrong with the name
+        return not path.exists()
+
     def take(self, name: str) -> Media:
         """Return what the image of this name is; raise MediaError, the same each time."""
         path = self._find(name)
@@ -47,18 +55,23 @@ class ImageFolder:
         return media
 
     def _find(self, name: str) -> Path:
+        path = self._inside(name)
+        if not path.exists():
+            hint = " (written with backslashes?)" if "\\" in name else ""
+            message = f"no such file in {self.root}{hint}; --images DIR names another folder"
+            raise MediaError(message)
+        return path
+
+    def _inside(self, name: str) -> Path:
+        """Return the path that a name leads to; raise MediaError unless it lies in the folder."""
         if _URL.match(name):
             raise MediaError("a URL: images are read from files; download it first")
         try:
             path = (self.root / name).resolve()
-            is_there = path.exists()
+            path.exists()
         except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
             raise MediaError(f"no name of a file: {error}") from error
         if not path.is_relative_to(self.root):
             message = f"leads out of {self.root}: name the folder that holds it with --images"
-            raise MediaError(message)
-        if not is_there:
-            hint = " (written with backslashes?)" if "\\" in name else ""
-            message = f"no such file in {self.root}{hint}; --images DIR names another folder"
             raise MediaError(message)
         return path

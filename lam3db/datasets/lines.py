@@ -24,10 +24,19 @@ BOM = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record: the line it begins on, and its values by column."""
+    """One record: the line it begins on, and its values by column.
+
+    ``place`` says where it stands in words, where a line alone does not: a file and a record.
+    """
 
     line: int
     values: Mapping[str, Any]
+    place: str = ""
+
+    @property
+    def where(self) -> str:
+        """Return where it stands, as a sentence refers to it."""
+        return f"at {self.place}" if self.place else f"on line {self.line}"
 
 
 def read_lines(

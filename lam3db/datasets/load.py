@@ -16,7 +16,7 @@ from lam3db.datasets.images import ImageFolder
 from lam3db.datasets.jsonl import read_jsonl
 from lam3db.datasets.samples import SampleReader
 from lam3db.datasets.table import read_table
-from lam3db.errors import InputError
+from lam3db.errors import ConfigError, InputError
 from lam3db.media import LIMITS, Limits
 from lam3db.records import Dataset, Sample
 
@@ -42,7 +42,11 @@ _KEY_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a file is to be read; see ``lam3db dataset add --help``."""
+    """How a file is to be read; see ``lam3db dataset add --help``.
+
+    ``layout`` names a published format; with it, ``skips_missing`` leaves out samples whose
+    images are not there. A file of one's own has neither.
+    """
 
     name: str | None = None
     mapping: Mapping[str, str] | None = None
@@ -50,6 +54,8 @@ class Options:
     source: str = ""
     licence: str = ""
     limits: Limits = LIMITS
+    skips_missing: bool = False
+    layout: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,11 @@ def load_dataset(path: Path, options: Options | None = None, tick: Tick | None =
 
     """
     options = options or Options()
+    if options.skips_missing:
+        raise ConfigError("--missing-images skip goes with --format: a file of one's own has none")
     check_mapping(options.mapping or {})
     file = find_file(path)
-    name = _dataset_name(path, options.name)
+    name = dataset_name(path, options.name)
     folder = options.images if options.images is not None else file.parent
     if not folder.is_dir():
         raise InputError(f"--images {folder}: no such folder")
@@ -81,7 +89,7 @@ def load_dataset(path: Path, options: Options | None = None, tick: Tick | None =
     columns = _columns(rows, options.mapping or {}, faults)
     images = ImageFolder(folder, options.limits)
     reader = SampleReader(columns, images, faults, file.suffix.lower() in _TABLES)
-    samples = _samples(rows, reader, tick or _no_tick)
+    samples = samples_of(rows, reader, tick or no_tick)
     faults.raise_if_any()
     source = options.source or f"{file.resolve().parent.name}/{file.name}"
     dataset = Dataset(name, tuple(samples), tuple(images.media.values()), source, options.licence)
@@ -106,7 +114,8 @@ def find_file(path: Path) -> Path:
     return path
 
 
-def _dataset_name(path: Path, asked: str | None) -> str:
+def dataset_name(path: Path, asked: str | None) -> str:
+    """Return the name asked for, else the folder's or file's; raise InputError if it is none."""
     resolved = path.resolve()
     name = asked if asked is not None else resolved.name if path.is_dir() else resolved.stem
     if _NAME.fullmatch(name) is None:
@@ -137,10 +146,10 @@ def _columns(rows: list[Row], mapping: Mapping[str, str], faults: Faults) -> Col
     return columns
 
 
-def _samples(rows: list[Row], reader: SampleReader, tick: Tick) -> list[tuple[str, Sample]]:
+def samples_of(rows: list[Row], reader: SampleReader, tick: Tick) -> list[tuple[str, Sample]]:
     """Return the samples by key; a key or a sample that comes twice is a fault."""
-    keys: dict[str, int] = {}
-    contents: dict[bytes, int] = {}
+    keys: dict[str, Row] = {}
+    contents: dict[bytes, Row] = {}
     samples = []
     for done, row in enumerate(rows, 1):
         found = reader.read(row)
@@ -149,12 +158,13 @@ def _samples(rows: list[Row], reader: SampleReader, tick: Tick) -> list[tuple[st
             continue
         digest = found[1].digest
         key = found[0] if found[0] is not None else digest.hex()[:_KEY_DIGITS]
-        same = contents.setdefault(digest, row.line)
-        if same != row.line:
-            what = f"the same sample as on line {same}: take one out, or tell them apart"
-            reader.faults.add(row.line, None, what)
-        elif keys.setdefault(key, row.line) != row.line:
-            reader.faults.add(row.line, "key", f"{shown(key)} is on line {keys[key]} already")
+        same = contents.setdefault(digest, row)
+        if same is not row:
+            what = f"the same sample as {same.where}: take one out, or tell them apart"
+            reader.faults.add(row.line, None, what, row.place)
+        elif (first := keys.setdefault(key, row)) is not row:
+            what = f"{shown(key)} is {first.where} already"
+            reader.faults.add(row.line, "key", what, row.place)
         else:
             samples.append((key, found[1]))
     return samples
@@ -169,5 +179,5 @@ def _remarks(columns: Columns) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _no_tick(_what: str, _done: int, _total: int) -> None:
+def no_tick(_what: str, _done: int, _total: int) -> None:
     """Tell nobody."""

@@ -223,4 +223,4 @@ class _Fields:
     def _fault(self, field: str, what: str) -> None:
         column = self._reader.columns.of.get(field, field)
         shown_as = field if column == field else f"{field} (column {column!r})"
-        self._reader.faults.add(self._row.line, shown_as, what)
+        self._reader.faults.add(self._row.line, shown_as, what, self._row.place)

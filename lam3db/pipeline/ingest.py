@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.load import Options, load_dataset
+from lam3db.datasets.published.load import load_published
 from lam3db.errors import MediaError
 from lam3db.media import MediaRoot, read_file
 from lam3db.records import images_of
@@ -67,7 +68,14 @@ def add_dataset(
 
     """
     options = Options(name, mapping, images, source, licence)
-    return store_dataset(store, load_dataset(path, options, tick), tick)
+    return store_dataset(store, read_dataset(path, options, tick), tick)
+
+
+def read_dataset(path: Path, options: Options, tick: Tick | None = None) -> Loaded:
+    """Read files of a published format where ``options`` names one, else a file of one's own."""
+    if options.layout is None:
+        return load_dataset(path, options, tick)
+    return load_published(path, options, tick)
 
 
 def store_dataset(store: Store, loaded: Loaded, tick: Tick | None = None) -> IngestResult:
