@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 FORMATS: Mapping[str, str] = {
     "jailbreakbench": "lam3db.datasets.results.jailbreakbench:read",
     "jailbreakeval": "lam3db.datasets.results.jailbreakeval:read",
+    "omnisafebench": "lam3db.datasets.results.omnisafebench:read",
 }
 """Name -> module:function. The first line of the module's docstring is what `--help` says."""
 
