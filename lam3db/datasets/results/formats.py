@@ -46,6 +46,7 @@ FORMATS: Mapping[str, str] = {
     "jailbreakbench": "lam3db.datasets.results.jailbreakbench:read",
     "jailbreakeval": "lam3db.datasets.results.jailbreakeval:read",
     "omnisafebench": "lam3db.datasets.results.omnisafebench:read",
+    "visual-adversarial": "lam3db.datasets.results.visual_adversarial:read",
 }
 """Name -> module:function. The first line of the module's docstring is what `--help` says."""
 
