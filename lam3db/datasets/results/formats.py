@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     Reader = Callable[[Path, Faults, "ReadOptions"], Iterator[ResultRecord]]
 
 FORMATS: Mapping[str, str] = {
+    "harmbench": "lam3db.datasets.results.harmbench:read",
     "jailbreakbench": "lam3db.datasets.results.jailbreakbench:read",
     "jailbreakeval": "lam3db.datasets.results.jailbreakeval:read",
     "omnisafebench": "lam3db.datasets.results.omnisafebench:read",
