@@ -55,6 +55,11 @@ def records(file: Path, faults: Faults) -> Iterator[tuple[str, str, Mapping[str,
             yield number, place, record
 
 
+def kept(number: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what goes along with the samples of a record as metadata."""
+    return {"id": number, **{name: record[name] for name in _KEPT if record.get(name)}}
+
+
 def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
     for file in files:
         for number, place, record in records(file, faults):
@@ -67,7 +72,7 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
                     picture=_picture(file.stem, f"{kind}/{number}.jpg"),
                     category=file.stem,
                     attack=Attack(kind),
-                    metadata={"id": number, **{k: record[k] for k in _KEPT if k in record}},
+                    metadata=kept(number, record),
                 )
 
 

@@ -46,6 +46,7 @@ FORMATS: Mapping[str, str] = {
     "harmbench": "lam3db.datasets.results.harmbench:read",
     "jailbreakbench": "lam3db.datasets.results.jailbreakbench:read",
     "jailbreakeval": "lam3db.datasets.results.jailbreakeval:read",
+    "mm-safetybench": "lam3db.datasets.results.mm_safetybench:read",
     "omnisafebench": "lam3db.datasets.results.omnisafebench:read",
     "visual-adversarial": "lam3db.datasets.results.visual_adversarial:read",
 }

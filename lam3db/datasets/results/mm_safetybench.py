@@ -1,0 +1,130 @@
+"""MM-SafetyBench answers: a scenario's questions, each with ``ans.{model}.text``.
+
+As in isXinLiu/MM-SafetyBench: the object by id of ``processed_questions/{NN-Scenario}.json``, to
+which a run adds ``ans``: an object by model of objects with ``text``. The file does not say
+which kind of image was shown: ``--set kind=SD|SD_TYPO|TYPO`` does, where the file's name or its
+folder's does not. Samples are those of ``lam3db dataset add --format mm-safetybench``; a record
+without ``ans`` for a model that others have is an attempt without an answer. What else stands
+under ``ans.{model}`` is not read: no field of a judge is known to us.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from lam3db.datasets.faults import shown
+from lam3db.datasets.published.mm_safetybench import KINDS, kept, records
+from lam3db.datasets.results.cells import posed
+from lam3db.datasets.results.pictures import pictured
+from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
+from lam3db.errors import ConfigError, InputError, did_you_mean
+from lam3db.records import Attack, Behavior, Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lam3db.datasets.faults import Faults
+    from lam3db.datasets.results.formats import ReadOptions
+    from lam3db.records import ModelVersion
+
+SOURCE = "MM-SafetyBench"
+_SCENARIO = re.compile(r"\d\d-[A-Za-z]+(?:_[A-Z][a-z]+)?")
+_MISSING = Failed("NoResponse", "the file has no answer")
+
+
+def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
+    """Yield every model's answers of a scenario's file, or of a folder of such files."""
+    asked = options.only("kind").get("kind")
+    if asked is not None and asked not in KINDS:
+        raise ConfigError(f"--set kind={asked}{did_you_mean(asked, list(KINDS))}")
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    models: dict[str, ModelVersion] = {}
+    row = 0
+    for file in files:
+        faults.file = file.relative_to(path).as_posix() if path.is_dir() else ""
+        faults.unit = "record"
+        kind = asked or _kind_of(file)
+        if kind is None:
+            message = "which kind of image was shown? Say --set kind=SD, SD_TYPO or TYPO"
+            raise InputError(f"{file}: {message}")
+        found = list(records(file, faults))
+        names = _names(found, options)
+        for name in names:
+            models.setdefault(name, declared_model(name))
+        for number, _, record in found:
+            row += 1
+            yield from _answers(row, file, kind, number, record, models, names, faults, options)
+    faults.file = ""
+    if not models and not faults.count:
+        raise InputError(f"{path}: no record in it has answers (ans)")
+
+
+def _kind_of(file: Path) -> str | None:
+    """Return the kind that the file's name or its folder's says; None where neither does."""
+    for name in (file.stem, file.parent.name):
+        for kind in sorted(KINDS, key=len, reverse=True):
+            if re.search(rf"(?:^|[^A-Za-z]){kind}(?:$|[^A-Za-z])", name):
+                return kind
+    return None
+
+
+def _names(found: Sequence[tuple[str, str, Mapping[str, Any]]], options: ReadOptions) -> list[str]:
+    """Return the models of a file by their first answer; only ``--model`` where it is given."""
+    answers = (record.get("ans") for _, _, record in found)
+    names = dict.fromkeys(name for ans in answers if isinstance(ans, dict) for name in ans)
+    if options.model is None:
+        return list(names)
+    return [options.model] if options.model in names else []
+
+
+def _answers(
+    row: int,
+    file: Path,
+    kind: str,
+    number: str,
+    record: Mapping[str, Any],
+    models: Mapping[str, ModelVersion],
+    names: Sequence[str],
+    faults: Faults,
+    options: ReadOptions,
+) -> Iterator[ResultRecord]:
+    scenario = _SCENARIO.match(file.stem)
+    category = scenario[0] if scenario else file.stem
+    before = faults.count
+    for field in ("Question", KINDS[kind]):
+        if not isinstance(record[field], str):
+            faults.add(row, field, f"a text is wanted, not {shown(record[field])}")
+    image = f"{category}/{kind}/{number}.jpg"
+    images, named = pictured(image, row, "image", faults, options)
+    if faults.count > before:
+        return
+    for name in names:
+        answer = _answer(row, name, record.get("ans"), faults)
+        if faults.count > before:
+            return
+        yield ResultRecord(
+            row=row,
+            dataset=options.dataset or "mm-safetybench",
+            model=models[name],
+            config=declared_config(SOURCE),
+            behavior=Behavior(record["Question"], category),
+            attack=Attack(kind),
+            messages=posed(record[KINDS[kind]], *images),
+            response=answer,
+            failed=_MISSING if answer is None else None,
+            key=f"{category}/{number}/{kind}",
+            metadata={**kept(number, record), **named},
+        )
+
+
+def _answer(row: int, name: str, answers: Any, faults: Faults) -> str | None:
+    said = answers.get(name) if isinstance(answers, dict) else answers
+    if said is None:
+        return None
+    text = said.get("text") if isinstance(said, dict) else said
+    if not isinstance(said, dict) or not isinstance(text, str | None):
+        faults.add(row, f"ans.{name}", f'an object with "text" is wanted, not {shown(said)}')
+        return None
+    return text
