@@ -49,6 +49,7 @@ FORMATS: Mapping[str, str] = {
     "mm-safetybench": "lam3db.datasets.results.mm_safetybench:read",
     "omnisafebench": "lam3db.datasets.results.omnisafebench:read",
     "visual-adversarial": "lam3db.datasets.results.visual_adversarial:read",
+    "vlmevalkit": "lam3db.datasets.results.vlmevalkit:read",
 }
 """Name -> module:function. The first line of the module's docstring is what `--help` says."""
 
