@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 FORMATS: Mapping[str, str] = {
     "harmbench": "lam3db.datasets.results.harmbench:read",
+    "inspect": "lam3db.datasets.results.inspect_log:read",
     "jailbreakbench": "lam3db.datasets.results.jailbreakbench:read",
     "jailbreakeval": "lam3db.datasets.results.jailbreakeval:read",
     "mm-safetybench": "lam3db.datasets.results.mm_safetybench:read",

@@ -1,0 +1,174 @@
+"""Inspect logs: ``.eval`` (an archive of JSON) or ``.json``, their samples with their scores.
+
+As in UKGovernmentBEIS/inspect_ai: a log is ``{version, status, eval: {task, model, dataset,
+model_generate_config ...}, plan, samples}``; the archive has ``header.json`` (before a run's end
+``_journal/start.json``, in old versions ``start.json``) and ``samples/{id}_epoch_{n}.json``. A
+sample is ``{id, epoch, input, output: {choices: [{message, stop_reason}]}, scores: {scorer:
+{value, explanation}}, metadata, error}``; an epoch is a replicate. A sample without choices has
+no answer.
+
+A score's word means what its task means: C and I are right and wrong, 1 and 0 here, P is 0.5,
+as Inspect counts them; N (no answer) is an abstention, though Inspect counts it as 0; NaN is
+Inspect's word for unscored, and no finding. None of them is a verdict, unless ``--set
+unsafe=C --set safe=I`` (words separated by commas) says so. A score that is an object becomes
+one judge for each of its keys; any other value is unparsed. ``--set scorer=NAME`` reads one
+scorer only. Behavior and category are the fields ``behavior`` and ``category`` of a sample's
+metadata, or those that ``--set behavior=FIELD`` and ``--set category=FIELD`` name; without one
+the behavior is the last text that was asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lam3db.datasets.faults import shown
+from lam3db.datasets.results.cells import text_of_value
+from lam3db.datasets.results.inspect_file import Log, open_log
+from lam3db.datasets.results.inspect_score import Scorers
+from lam3db.datasets.results.inspect_text import Texts
+from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
+from lam3db.records import Behavior, Failed, FinishReason
+from lam3db.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lam3db.datasets.faults import Faults
+    from lam3db.datasets.results.formats import ReadOptions
+    from lam3db.records import GenerationConfig
+
+_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category")
+_LIMITS = ("max_tokens", "model_length")
+_DECODING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_new_tokens",
+    "seed": "seed",
+}
+_LONGEST_NAME = 200
+
+
+def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
+    """Yield the samples of a log, each epoch of each."""
+    settings = options.only(*_SETTINGS)
+    with open_log(path, faults) as log:
+        told = log.header["eval"]
+        name = text_of_value(told.get("model"))
+        if not (options.model or name):
+            faults.add(None, "eval.model", "is missing: name it with --model")
+            return
+        task = text_of_value(told.get("task")) or path.stem
+        facts: dict[str, Any] = {
+            "model": declared_model(options.model or str(name)),
+            "config": _config(task, told, log),
+            "dataset": options.dataset or _dataset(told) or task,
+        }
+        scorers = Scorers(task, settings)
+        faults.unit = "sample"
+        for row, sample in log.samples():
+            found = _sample(row, sample, settings, faults, options)
+            said = scorers.said(row, sample.get("scores"), faults)
+            if found is not None and said is not None:
+                findings = said if found["response"] is not None else ()
+                yield ResultRecord(row=row, findings=findings, **facts, **found)
+
+
+def _dataset(told: Mapping[str, Any]) -> str | None:
+    dataset = told.get("dataset")
+    return text_of_value(dataset.get("name")) if isinstance(dataset, dict) else None
+
+
+def _config(task: str, told: Mapping[str, Any], log: Log) -> GenerationConfig:
+    """Return the settings the log declares: the model's, then the plan's over them."""
+    plan = log.header.get("plan")
+    inner = plan.get("config") if isinstance(plan, dict) else None
+    declared: dict[str, Any] = {}
+    for settings in (told.get("model_generate_config"), inner):
+        if isinstance(settings, dict):
+            declared |= {n: v for n, v in settings.items() if isinstance(v, int | float)}
+            system = settings.get("system_message")
+            if isinstance(system, str):
+                declared["system_message"] = redact(system)
+    decoding = {ours: declared.pop(name) for name, ours in _DECODING.items() if name in declared}
+    facts = {**({"decoding": decoding} if decoding else {}), **declared}
+    return declared_config(f"inspect:{task}", facts)
+
+
+def _sample(
+    row: int,
+    sample: Mapping[str, Any],
+    settings: Mapping[str, str],
+    faults: Faults,
+    options: ReadOptions,
+) -> dict[str, Any] | None:
+    before = faults.count
+    key, epoch = text_of_value(sample.get("id")), sample.get("epoch", 1)
+    if not key:
+        faults.add(row, "id", f"{shown(sample.get('id'))} names no sample")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
+        faults.add(row, "epoch", f"a number from 1 is wanted, not {shown(epoch)}")
+    texts = Texts(sample, row, faults, options)
+    messages, asked, metadata = texts.posed()
+    response, finish = _answer(texts, sample)
+    told = sample.get("metadata")
+    labels = told if isinstance(told, dict) else {}
+    behavior = _field(row, labels, settings, "behavior", faults) or asked
+    category = _field(row, labels, settings, "category", faults) or ""
+    if not behavior:
+        faults.add(row, "input", "no text in it: name a field with --set behavior=FIELD")
+    if faults.count > before:
+        return None
+    return {
+        "key": key,
+        "behavior": Behavior(behavior, category[:_LONGEST_NAME]),
+        "messages": messages,
+        "response": response,
+        "failed": None if response is not None else _failed(sample),
+        "metadata": metadata,
+        "replicate": epoch - 1,
+        "finish_reason": finish,
+        **_usage(sample),
+    }
+
+
+def _field(
+    row: int, labels: Mapping[str, Any], settings: Mapping[str, str], what: str, faults: Faults
+) -> str | None:
+    """Return the field of the metadata that the user names, else the one of this very name."""
+    name = settings.get(what, what)
+    value = text_of_value(labels.get(name))
+    if value is None and what in settings:
+        faults.add(row, f"metadata.{name}", f"no text for --set {what}={name}")
+    return value
+
+
+def _answer(texts: Texts, sample: Mapping[str, Any]) -> tuple[str | None, FinishReason]:
+    output = sample.get("output")
+    choices = output.get("choices") if isinstance(output, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(first, dict) or not isinstance(message, dict):
+        return None, FinishReason.STOP
+    is_cut = first.get("stop_reason") in _LIMITS
+    answer = texts.text_of(message.get("content"), "output.choices")
+    return answer, FinishReason.LENGTH if is_cut else FinishReason.STOP
+
+
+def _failed(sample: Mapping[str, Any]) -> Failed:
+    error = sample.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    text = redact(message)[:_LONGEST_NAME] if isinstance(message, str) else "no choice in the log"
+    return Failed("InspectError" if error else "NoResponse", text)
+
+
+def _usage(sample: Mapping[str, Any]) -> dict[str, int]:
+    output = sample.get("output")
+    usage = output.get("usage") if isinstance(output, dict) else None
+    counts = usage if isinstance(usage, dict) else {}
+    names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens"}
+    return {
+        ours: counts[theirs]
+        for ours, theirs in names.items()
+        if isinstance(counts.get(theirs), int) and counts[theirs] >= 0
+    }
