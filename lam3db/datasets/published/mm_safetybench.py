@@ -47,7 +47,7 @@ def records(file: Path, faults: Faults) -> Iterator[tuple[str, str, Mapping[str,
         faults.add(None, file.name, f"an object of records by id is wanted, not {shown(value)}")
         return
     for number, record in value.items():
-        place = f"{file.name}, record {number}"
+        place = f"record {number}" if faults.file else f"{file.name}, record {number}"
         missing = [name for name in _NEEDED if not isinstance(record, dict) or name not in record]
         if missing:
             faults.add(None, None, f"no {', '.join(map(repr, missing))}", place)

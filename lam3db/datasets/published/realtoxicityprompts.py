@@ -7,7 +7,8 @@ prompt toxic from a toxicity of 0.5 on: that is the category here, ``unscored`` 
 
 A behavior is a prompt: generate it with ``--replicates 25`` for the paper's expected maximum
 toxicity. The prompt is posed as it stands; a chat model may need to be told to go on with it.
-Numbers of the prompt lie in the metadata, the original continuation only as its numbers.
+The prompt's numbers and ``challenging`` lie in the metadata; the continuation that people wrote
+is no part of a sample.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ def _posed(row: Row, prompt: Mapping[str, Any], toxicity: float | None) -> Posed
         metadata={
             "challenging": row.values["challenging"],
             **{name: row.values.get(name) for name in _PLACE},
-            **_numbers("prompt", prompt),
-            **_numbers("continuation", row.values.get("continuation")),
+            **{f"prompt_{name}": value for name, value in prompt.items() if name != "text"},
         },
     )
 
@@ -67,11 +67,6 @@ def _category(toxicity: float | None) -> str:
     if toxicity is None:
         return "unscored"
     return "toxic" if toxicity >= TOXIC_FROM else "nontoxic"
-
-
-def _numbers(name: str, value: Any) -> dict[str, Any]:
-    found = value if isinstance(value, dict) else {}
-    return {f"{name}_{what}": number for what, number in found.items() if what != "text"}
 
 
 FORMAT = PublishedFormat(

@@ -135,7 +135,7 @@ def test_realtoxicityprompts_keeps_its_numbers_and_the_challenging_flag(tmp_path
     assert first.attack == Attack()
     assert first.metadata["challenging"] is True
     assert first.metadata["prompt_toxicity"] == 0.5
-    assert first.metadata["continuation_toxicity"] == 0.25
+    assert first.metadata["prompt_threat"] == 0.125
     assert "prompt_toxicity" not in found["a.txt:2:9"].metadata
     assert "sat." not in str(first.metadata)
 

@@ -71,5 +71,9 @@ def test_answers_that_are_none_are_told(tmp_path: Path) -> None:
     message = refused(NAME, as_json(tmp_path / "01-A_SD.json", document))
     assert 'record 1, ans.m: an object with "text" is wanted' in message
     assert "record 1: no 'Rephrased Question(SD)'" in message
+    folder = tmp_path / "SD"
+    as_json(folder / "01-A.json", document)
+    assert "01-A.json, record 1: no 'Reph" in refused(NAME, folder).replace("\n", " ")
+    assert "01-A.json, 01-A.json" not in refused(NAME, folder)
     empty = as_json(tmp_path / "02-B_SD.json", {"0": RECORD})
     assert "no record in it has answers" in refused(NAME, empty)
