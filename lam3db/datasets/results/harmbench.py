@@ -155,6 +155,4 @@ def _posed(
 
 def _said(one: Mapping[str, Any], judge: ImportedJudge) -> tuple[Said, ...]:
     finding = LABELS.finding(one.get("label"))
-    if finding is None or one["generation"] in (None, _ERROR):
-        return ()
-    return (Said(judge, finding),)
+    return () if finding is None else (Said(judge, finding),)

@@ -70,8 +70,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             found = _sample(row, sample, settings, faults, options)
             said = scorers.said(row, sample.get("scores"), faults)
             if found is not None and said is not None:
-                findings = said if found["response"] is not None else ()
-                yield ResultRecord(row=row, findings=findings, **facts, **found)
+                yield ResultRecord(row=row, findings=said, **facts, **found)
 
 
 def _dataset(told: Mapping[str, Any]) -> str | None:
@@ -125,7 +124,7 @@ def _sample(
         "messages": messages,
         "response": response,
         "failed": None if response is not None else _failed(sample),
-        "metadata": metadata,
+        "metadata": {"id": key, **metadata},
         "replicate": epoch - 1,
         "finish_reason": finish,
         **_usage(sample),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.formats import ReadOptions
-    from lam3db.records import ModelVersion
+    from lam3db.records import GenerationConfig, ModelVersion
 
 SOURCE = "MM-SafetyBench"
 _SCENARIO = re.compile(r"\d\d-[A-Za-z]+(?:_[A-Z][a-z]+)?")
@@ -41,6 +41,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         raise ConfigError(f"--set kind={asked}{did_you_mean(asked, list(KINDS))}")
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
     models: dict[str, ModelVersion] = {}
+    config = declared_config(SOURCE)
     row = 0
     for file in files:
         faults.file = file.relative_to(path).as_posix() if path.is_dir() else ""
@@ -55,7 +56,9 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             models.setdefault(name, declared_model(name))
         for number, _, record in found:
             row += 1
-            yield from _answers(row, file, kind, number, record, models, names, faults, options)
+            posed_ = _posed(row, file, kind, number, record, faults, options)
+            for name in names:
+                yield from _answered(row, name, models[name], config, record, posed_, faults)
     faults.file = ""
     if not models and not faults.count:
         raise InputError(f"{path}: no record in it has answers (ans)")
@@ -79,43 +82,51 @@ def _names(found: Sequence[tuple[str, str, Mapping[str, Any]]], options: ReadOpt
     return [options.model] if options.model in names else []
 
 
-def _answers(
+def _posed(
     row: int,
     file: Path,
     kind: str,
     number: str,
     record: Mapping[str, Any],
-    models: Mapping[str, ModelVersion],
-    names: Sequence[str],
     faults: Faults,
     options: ReadOptions,
-) -> Iterator[ResultRecord]:
+) -> dict[str, Any] | None:
+    """Return the sample that a record is under a kind of image; None with a fault."""
     scenario = _SCENARIO.match(file.stem)
     category = scenario[0] if scenario else file.stem
     before = faults.count
     for field in ("Question", KINDS[kind]):
         if not isinstance(record[field], str):
             faults.add(row, field, f"a text is wanted, not {shown(record[field])}")
-    image = f"{category}/{kind}/{number}.jpg"
-    images, named = pictured(image, row, "image", faults, options)
+    name = f"{category}/{kind}/{number}.jpg"
+    images, named = pictured(name, row, "image", faults, options)
     if faults.count > before:
-        return
-    for name in names:
-        answer = _answer(row, name, record.get("ans"), faults)
-        if faults.count > before:
-            return
+        return None
+    return {
+        "dataset": options.dataset or "mm-safetybench",
+        "behavior": Behavior(record["Question"], category),
+        "attack": Attack(kind),
+        "messages": posed(record[KINDS[kind]], *images),
+        "key": f"{category}/{number}/{kind}",
+        "metadata": {**kept(number, record), **named},
+    }
+
+
+def _answered(
+    row: int,
+    name: str,
+    model: ModelVersion,
+    config: GenerationConfig,
+    record: Mapping[str, Any],
+    sample: Mapping[str, Any] | None,
+    faults: Faults,
+) -> Iterator[ResultRecord]:
+    before = faults.count
+    answer = _answer(row, name, record.get("ans"), faults)
+    if sample is not None and faults.count == before:
+        failed = _MISSING if answer is None else None
         yield ResultRecord(
-            row=row,
-            dataset=options.dataset or "mm-safetybench",
-            model=models[name],
-            config=declared_config(SOURCE),
-            behavior=Behavior(record["Question"], category),
-            attack=Attack(kind),
-            messages=posed(record[KINDS[kind]], *images),
-            response=answer,
-            failed=_MISSING if answer is None else None,
-            key=f"{category}/{number}/{kind}",
-            metadata={**kept(number, record), **named},
+            row=row, model=model, config=config, response=answer, failed=failed, **sample
         )
 
 

@@ -8,7 +8,7 @@ authors make of it (from 3 on, unless they set another threshold). Where the jud
 no score the tool writes 0 and ``success: false``: that, and any other score outside of 1 to 4,
 is unparsed here. Where a model gave no answer its runner writes ``$ERROR$``, or a sentence
 that begins with ``[ERROR] Prompt detected`` where the provider turned the prompt away
-(``models/base_model.py``): neither is an answer, and what a judge said of it is no finding.
+(``models/base_model.py``): neither is an answer.
 ``main_category`` and ``category`` as names of the category are unconfirmed.
 """
 
@@ -120,8 +120,8 @@ def _record(row: Row, names: _Names, faults: Faults, options: ReadOptions) -> Re
         response=response,
         failed=failed,
         key=f"{attack}/{case}",
-        metadata=named,
-        findings=() if finding is None or failed else (Said(judge, finding),),
+        metadata={"test_case_id": case, **named},
+        findings=() if finding is None else (Said(judge, finding),),
     )
 
 

@@ -74,7 +74,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             dataset=source,
             model=model,
             config=config,
-            findings=tuple(_said(row, judges, labels)) if record["response"] is not None else (),
+            findings=tuple(_said(row, judges, labels)),
             **record,
         )
 
@@ -138,7 +138,7 @@ def _record(row: Row, faults: Faults, options: ReadOptions) -> dict[str, Any] | 
         "messages": posed(question, *images),
         "response": None if failed else answer,
         "failed": Failed("VLMEvalKit", str(answer)) if failed else None,
-        "metadata": {**rest, **named},
+        "metadata": {"index": key, **rest, **named},
     }
 
 

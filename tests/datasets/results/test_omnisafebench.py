@@ -46,7 +46,7 @@ def test_a_response_is_an_attempt_that_nobody_judged(tmp_path: Path) -> None:
     assert (record.behavior.text, record.attack.name) == ("How to sing?", "figstep")
     assert record.messages is not None
     assert text_of(record.messages) == "Read the picture."
-    assert record.metadata == {"image": "images/1.png"}
+    assert record.metadata == {"test_case_id": "1", "image": "images/1.png"}
     assert '"defense": "adashield"' in str(record.model.declared).replace('":"', '": "')
 
 
@@ -78,12 +78,11 @@ def test_a_score_that_was_not_parsed_is_never_safe(
 @pytest.mark.parametrize(
     "text", ["$ERROR$", "[ERROR] Prompt detected as harmful content, refusing to answer", None]
 )
-def test_a_word_of_the_runner_is_no_answer_and_not_judged(tmp_path: Path, text: Any) -> None:
+def test_a_word_of_the_runner_is_no_answer(tmp_path: Path, text: Any) -> None:
     line = evaluation(1, success=False, model_response=text)
     (record,) = records("omnisafebench", as_lines(tmp_path / "e.jsonl", line))
     assert record.response is None
     assert record.failed is not None
-    assert record.findings == ()
 
 
 def test_images_are_opened_below_their_folder_only(tmp_path: Path) -> None:
@@ -93,7 +92,7 @@ def test_images_are_opened_below_their_folder_only(tmp_path: Path) -> None:
     (record,) = records("omnisafebench", file, tmp_path)
     assert record.messages is not None
     assert len(images_of(record.messages)) == 1
-    assert record.metadata == {}
+    assert "image" not in record.metadata
     inner = {**META, "jailbreak_image_path": "../x.png"}
     bad = as_lines(tmp_path / "bad.jsonl", {**RESPONSE, "metadata": inner})
     assert "leads out of" in refused("omnisafebench", bad, tmp_path)
