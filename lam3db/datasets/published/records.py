@@ -39,6 +39,8 @@ def read_records(file: Path, needed: Sequence[str], faults: Faults) -> Iterator[
 
 def read_json(file: Path, faults: Faults) -> Any:
     """Return the value of a JSON file, None where it has a fault."""
+    if not file.is_file():
+        raise InputError(f"{file} is no regular file")
     try:
         if file.stat().st_size > LARGEST_JSON:
             faults.add(None, file.name, f"larger than {LARGEST_JSON >> 20} MiB")

@@ -44,15 +44,15 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
 def _is_benign(row: Row, faults: Faults) -> bool:
     """Return whether answering is right; label and type must not contradict each other."""
     is_contrast = text_of(row, "type", faults).startswith("contrast_")
-    label = row.values.get("label")
-    if label is None:
+    label = text_of(row, "label", faults)
+    if "label" not in row.values:
         return not is_contrast
     if label not in _LABELS:
         faults.add(row.line, "label", f"safe or unsafe is wanted, not {shown(label)}", row.place)
     elif _LABELS[label] is is_contrast:
         what = f"{shown(label)} contradicts the type {shown(row.values['type'])}"
         faults.add(row.line, "label", what, row.place)
-    return bool(label == "safe")
+    return label == "safe"
 
 
 FORMAT = PublishedFormat(

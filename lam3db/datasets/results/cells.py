@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lam3db.records import ImagePart
 
 _LONGEST_WORD = 200
+_EXACT = 2**53
+"""The largest whole number that every reader of JSON keeps."""
 
 
 def posed(prompt: str | None, *images: ImagePart, system: str | None = None) -> tuple[Message, ...]:
@@ -64,6 +66,17 @@ def number_of(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the texts, booleans and numbers that JSON keeps exactly; the rest is left out."""
+    return {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, str)
+        or (isinstance(value, float) and math.isfinite(value))
+        or (isinstance(value, int) and abs(value) <= _EXACT)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
-from lam3db.datasets.results.cells import text_of_value
+from lam3db.datasets.results.cells import plain_values, text_of_value
 from lam3db.datasets.results.inspect_file import Log, open_log
 from lam3db.datasets.results.inspect_score import Scorers
 from lam3db.datasets.results.inspect_text import Texts
@@ -46,7 +46,11 @@ _DECODING = {
     "max_tokens": "max_new_tokens",
     "seed": "seed",
 }
+_UNRELATED = {"max_connections", "max_retries", "timeout", "attempt_timeout"}
+"""Settings of the connection, which change no text."""
 _LONGEST_NAME = 200
+_MOST_EPOCHS = 1_000_000
+_MOST_TOKENS = 2**31 - 1
 
 
 def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
@@ -85,10 +89,11 @@ def _config(task: str, told: Mapping[str, Any], log: Log) -> GenerationConfig:
     declared: dict[str, Any] = {}
     for settings in (told.get("model_generate_config"), inner):
         if isinstance(settings, dict):
-            declared |= {n: v for n, v in settings.items() if isinstance(v, int | float)}
-            system = settings.get("system_message")
-            if isinstance(system, str):
-                declared["system_message"] = redact(system)
+            declared |= {
+                name: redact(value) if isinstance(value, str) else value
+                for name, value in plain_values(settings).items()
+                if name not in _UNRELATED
+            }
     decoding = {ours: declared.pop(name) for name, ours in _DECODING.items() if name in declared}
     facts = {**({"decoding": decoding} if decoding else {}), **declared}
     return declared_config(f"inspect:{task}", facts)
@@ -105,7 +110,7 @@ def _sample(
     key, epoch = text_of_value(sample.get("id")), sample.get("epoch", 1)
     if not key:
         faults.add(row, "id", f"{shown(sample.get('id'))} names no sample")
-    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 1 <= epoch <= _MOST_EPOCHS:
         faults.add(row, "epoch", f"a number from 1 is wanted, not {shown(epoch)}")
     texts = Texts(sample, row, faults, options)
     messages, asked, metadata = texts.posed()
@@ -169,5 +174,5 @@ def _usage(sample: Mapping[str, Any]) -> dict[str, int]:
     return {
         ours: counts[theirs]
         for ours, theirs in names.items()
-        if isinstance(counts.get(theirs), int) and counts[theirs] >= 0
+        if isinstance(counts.get(theirs), int) and 0 <= counts[theirs] <= _MOST_TOKENS
     }

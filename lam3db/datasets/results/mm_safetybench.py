@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.published.mm_safetybench import KINDS, kept, records
-from lam3db.datasets.results.cells import posed
+from lam3db.datasets.results.cells import plain_values, posed
 from lam3db.datasets.results.pictures import pictured
 from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
 from lam3db.errors import ConfigError, InputError, did_you_mean
@@ -108,7 +108,7 @@ def _posed(
         "attack": Attack(kind),
         "messages": posed(record[KINDS[kind]], *images),
         "key": f"{category}/{number}/{kind}",
-        "metadata": {**kept(number, record), **named},
+        "metadata": {**plain_values(kept(number, record)), **named},
     }
 
 

@@ -16,7 +16,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
-from lam3db.datasets.results.cells import posed
+from lam3db.datasets.results.cells import plain_values, posed
 from lam3db.datasets.results.files import read_records
 from lam3db.datasets.results.pictures import pictured
 from lam3db.datasets.results.record import (
@@ -70,8 +70,8 @@ class _Run:
         self.model = declared_model(options.model or named or "?")
         settings = {
             name: redact(value) if isinstance(value, str) else value
-            for name, value in self.args.items()
-            if name not in _NO_SETTINGS and isinstance(value, str | int | float)
+            for name, value in plain_values(self.args).items()
+            if name not in _NO_SETTINGS
         }
         self.config = declared_config(SOURCE, {"args": settings} if settings else {})
         image = self._text("image_file") or self._text("image_path")

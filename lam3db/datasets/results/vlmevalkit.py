@@ -130,7 +130,7 @@ def _record(row: Row, faults: Faults, options: ReadOptions) -> dict[str, Any] | 
     inside = values.get("image")
     if isinstance(inside, str) and inside and not images:
         named["image_sha256"] = hashlib.sha256(inside.encode()).hexdigest()
-    rest = {n: values[n] for n in _KEPT if values.get(n) not in ("", None)}
+    rest = {n: text for n in _KEPT if (text := text_of_value(values.get(n)))}
     category = text_of_value(values.get("category")) or ""
     return {
         "key": key,

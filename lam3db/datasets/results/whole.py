@@ -20,6 +20,8 @@ def read_document(path: Path, parse: Callable[[str], Any] = parse_json) -> Any:
     """Return the value a file holds; raise InputError where it holds none."""
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no regular file")
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise InputError(f"{path}: is larger than {LARGEST_JSON >> 20} MiB")

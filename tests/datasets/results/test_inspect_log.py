@@ -24,7 +24,7 @@ HEADER = {
         "task": "strong_reject",
         "model": "openai/gpt",
         "dataset": {"name": "sr"},
-        "model_generate_config": {"temperature": 0.5},
+        "model_generate_config": {"temperature": 0.5, "max_connections": 9},
     },
     "plan": {"config": {"max_tokens": 64, "system_message": "Be kind."}},
 }
@@ -75,6 +75,7 @@ def test_an_archive_and_a_document_say_the_same(tmp_path: Path) -> None:
     assert (first.model.name, first.dataset) == ("openai/gpt", "sr")
     assert first.config.value["decoding"] == {"temperature": 0.5, "max_new_tokens": 64}
     assert first.config.value["system_message"] == "Be kind."
+    assert "max_connections" not in first.config.value
     assert (first.prompt_tokens, first.completion_tokens) == (3, 5)
     assert (first.behavior.text, first.behavior.category) == ("question 1", "noise")
     assert again.response == "answer 1.2"
