@@ -89,7 +89,7 @@ def backup(
 
 @app.command()
 def verify(db: Db = None) -> None:
-    """Derive again every digest, copy and watermark; exit with 1 if anything does not match."""
+    """Derive again every digest, copy, watermark and sum; exit with 1 if any does not match."""
     from lam3db.cli.console import out, print_rows, steps
     from lam3db.store import verify as verifying
     from lam3db.store.engine import open_store
@@ -108,6 +108,21 @@ def verify(db: Db = None) -> None:
         if faults:
             raise typer.Exit(1)
         out.print(f"{store.url}: everything matches")
+
+
+@app.command()
+def settle(db: Db = None) -> None:
+    """Make the sums that reports read wherever they are out of date; runs do it at their end.
+
+    A report that finds no sums scans instead, and says the same.
+    """
+    from lam3db.cli.console import out, steps
+    from lam3db.store import rollup
+    from lam3db.store.engine import open_store
+
+    with open_store(db, mode="write") as store, steps("summing") as tick:
+        rollup.settle(store, tick=lambda done, total: tick(f"{done} of {total}"))
+        out.print(f"{store.url}: the sums that reports read are up to date")
 
 
 @app.command()

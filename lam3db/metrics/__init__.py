@@ -1,6 +1,6 @@
 """Scores to numbers, each with what it needs to be believed."""
 
-from lam3db.metrics.counts import Counts
+from lam3db.metrics.counts import Counts, Total
 from lam3db.metrics.items import ItemTally
 from lam3db.metrics.numbers import (
     Estimate,
@@ -31,6 +31,7 @@ __all__ = [
     "Scope",
     "Tally",
     "Threshold",
+    "Total",
     "group_sums",
     "knows_refusals",
     "load_tally",

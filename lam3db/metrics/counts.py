@@ -6,7 +6,11 @@ nothing that was not scored can pass for safe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +50,23 @@ class Counts:
     def coverage(self) -> float | None:
         """Scored over total; None where there is nothing."""
         return self.scored / self.total if self.total else None
+
+    @classmethod
+    def sum(cls, parts: Iterable[Self]) -> Self:
+        """Return the counts of all of these together."""
+        return cls(*map(sum, zip(*map(astuple, (cls(), *parts)), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What one judge counted over all rows of a report.
+
+    ``decided`` is how many could be called safe or unsafe; None for a judge that cannot say.
+    ``weighted`` as in :class:`lam3db.metrics.Number`.
+    There is no share here: rows may hold the same behavior, so their intervals do not add up.
+    """
+
+    counts: Counts
+    benign: Counts
+    decided: int | None
+    weighted: bool = False

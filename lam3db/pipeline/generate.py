@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db import plugins
 from lam3db.errors import BudgetExhaustedError, ConfigError
 from lam3db.media import MediaRoot
-from lam3db.pipeline.ending import recorded_end
+from lam3db.pipeline.ending import recorded_end, sum_up
 from lam3db.pipeline.interrupt import Interruption
 from lam3db.pipeline.provenance import Provenance, provenance
 from lam3db.pipeline.watch import Silence, Watch
@@ -147,6 +147,7 @@ def generate(store: Store, job: GenerateJob, watch: Watch | None = None) -> Gene
         counts = _link(store, run, job, counts)
         with store.write() as conn:
             writes.finish_run(conn, run.run_id, status, counts)
+        sum_up(store)
     finally:
         watch.end()
     seconds = time.monotonic() - started

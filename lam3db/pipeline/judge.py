@@ -20,7 +20,7 @@ from lam3db import plugins
 from lam3db.errors import BudgetExhaustedError
 from lam3db.media import MediaRoot
 from lam3db.pipeline import members
-from lam3db.pipeline.ending import recorded_end
+from lam3db.pipeline.ending import recorded_end, sum_up
 from lam3db.pipeline.interrupt import Interruption
 from lam3db.pipeline.judge_run import start_judge_run
 from lam3db.pipeline.judge_todo import survey, window_size, windows
@@ -132,6 +132,7 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
         ended_on=job.judge.ends_on if job.has_ended else None,
     )
     if not todo.count:
+        sum_up(store)  # the threshold may be new
         return replace(result, seconds=time.monotonic() - started)
     work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id), counts)
     watch.begin(job.judge.name, todo.count, 0, 0)
@@ -141,6 +142,7 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
         with store.write() as conn:
             pending.advance_watermark(conn, judge_id)
             writes.finish_run(conn, work.run_id, status, work.counts)
+        sum_up(store)
     finally:
         work.close()
         watch.end()

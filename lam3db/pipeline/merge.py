@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from lam3db.errors import ConfigError, MediaError
 from lam3db.media import MediaRoot, inspect_image, read_file
+from lam3db.pipeline.ending import sum_up
 from lam3db.records import Media
 from lam3db.store import tables as t
 from lam3db.store.address import parse
@@ -61,7 +62,10 @@ def merge_database(
         with open_store(db, mode="write") as store:
             put_images(store, opened, keep=not dry_run)
             with store.write() as conn, _kept(conn, keep=not dry_run):
-                return merge(conn, opened, tick)
+                report = merge(conn, opened, tick)
+            if not dry_run:
+                sum_up(store)
+            return report
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lam3db.errors import ConfigError, InputError
+from lam3db.pipeline.ending import sum_up
 from lam3db.pipeline.judge_run import start_judge_run
 from lam3db.pipeline.review_cells import same_text
 from lam3db.pipeline.review_files import read_sheet
@@ -99,6 +100,7 @@ def import_labels(store: Store, asked: Import) -> Imported:
             adjudicates=asked.adjudicates,
         )
         counts = _store(conn, asked, identity, said)
+    sum_up(store)
     return Imported(review.name, identity.name, identity.digest.hex(), *counts, open_)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db.datasets.scores import read_scores
 from lam3db.errors import ConfigError
 from lam3db.hashing import digest, file_sha256
+from lam3db.pipeline.ending import sum_up
 from lam3db.pipeline.judge import shown_subject
 from lam3db.pipeline.judge_run import start_judge_run
 from lam3db.pipeline.judge_todo import WINDOW
@@ -73,6 +74,7 @@ def import_scores(store: Store, path: Path) -> ImportResult:
         links = _unscored(conn, judge, identity, said)
         if opinions.new or links:
             _write(conn, identity, judge, opinions, links, {"import": path.name, "sha256": sha256})
+    sum_up(store)
     return ImportResult(
         judge=identity.name,
         digest=identity.digest.hex(),

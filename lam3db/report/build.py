@@ -11,9 +11,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lam3db.errors import NotFoundError, did_you_mean
-from lam3db.metrics import Number, Question, Repeated, Scope, load_tally, measure_sums
+from lam3db.metrics import (
+    Counts,
+    Number,
+    Question,
+    Repeated,
+    Scope,
+    Tally,
+    Total,
+    load_tally,
+    measure_sums,
+)
 from lam3db.metrics.question import read_rule
-from lam3db.metrics.tally import load_repeated, repeated_numbers
+from lam3db.metrics.rolled import tallies as kept_tallies
+from lam3db.metrics.tally import is_weighted, load_repeated, repeated_numbers
 from lam3db.report.asker import Asker, asker
 from lam3db.report.definitions import Definition, definitions
 from lam3db.report.labels import Labels, load_labels
@@ -73,7 +84,7 @@ class Report:
     scope: tuple[str, ...]
     judges: tuple[JudgeColumn, ...]
     rows: tuple[Row, ...]
-    totals: tuple[Number, ...]
+    totals: tuple[Total, ...]
     notes: tuple[str, ...]
     empty: str | None = None
     question: Question = field(default_factory=Question)
@@ -117,16 +128,13 @@ def build_report(
     header = (shown, question.rule.written, "judge" in by, described, columns)
     if not columns:
         return Report(*header, (), (), (), _no_judge(conn), question)
-    tallies = [load_tally(conn, frame, keys, c.judge, question) for c in columns]
+    tallies = _tallies(conn, frame, keys, columns, question)
     if not any(tally.groups() for tally in tallies):
         return Report(*header, (), (), (), _NOTHING, question)
     labels = load_labels(conn, tallies[0].groups(), keys, shown)
     source = Source(conn, frame, keys, question)
     groups, rows = _rows(source, tallies, columns, shown, labels)
-    totals = tuple(
-        measure_sums(tally.sums(()), column.judge)[0]
-        for tally, column in zip(tallies, columns, strict=True)
-    )
+    totals = tuple(_total([row.numbers[i] for row in rows]) for i in range(len(columns)))
     notes = (*labels.notes, *_notes(conn, frame, scope, keys, [one.judge.id for one in columns]))
     return Report(
         *header,
@@ -161,6 +169,30 @@ class Source:
         judge = column.judge
         k, tally = load_repeated(self.conn, self.frame, self.keys, judge, self.question)
         return repeated_numbers(k, tally, kept, judge)
+
+
+def _tallies(
+    conn: Connection,
+    frame: Frame,
+    keys: tuple[str, ...],
+    columns: Sequence[JudgeColumn],
+    question: Question,
+) -> list[Tally]:
+    """Return the source of each judge's numbers: sums that are kept, else a scan."""
+
+    def scan(judge: JudgeRow) -> Tally:
+        return load_tally(conn, frame, keys, judge, question)
+
+    plain = [
+        question.plain and not (one.asked or one.judge.attribute or is_weighted(conn, one.judge))
+        for one in columns
+    ]
+    judges = [one.judge for one, is_plain in zip(columns, plain, strict=True) if is_plain]
+    kept = iter(kept_tallies(conn, frame, keys, judges, scan) if judges else ())
+    return [
+        next(kept) if is_plain else scan(one.judge)
+        for one, is_plain in zip(columns, plain, strict=True)
+    ]
 
 
 _NOTHING = (
@@ -253,6 +285,16 @@ def _attributes(
     return tuple(found)
 
 
+def _total(numbers: Sequence[Number]) -> Total:
+    shares = [number.share.n for number in numbers if number.share is not None]
+    return Total(
+        Counts.sum(number.counts for number in numbers),
+        Counts.sum(number.benign for number in numbers),
+        sum(shares) if shares else None,
+        any(number.weighted for number in numbers),
+    )
+
+
 def _notes(
     conn: Connection, frame: Frame, scope: Scope, keys: Sequence[str], judges: Sequence[int]
 ) -> list[str]:
@@ -274,8 +316,8 @@ def _notes(
         notes.append(f"{shared} samples lie in several datasets and count once in each row.")
     elif shared:
         notes.append(f"{shared} samples lie in several datasets and are counted once.")
-    outside = left_out.count_outside(conn, frame)
-    if outside and scope.dataset is None and not scope.where:
+    everything = scope.dataset is None and not scope.where
+    if everything and (outside := left_out.count_outside(conn, frame)):
         notes.append(
             f"{outside} answers belong to other dataset versions only and are left out; "
             "--dataset NAME@VERSION reports on them."

@@ -27,7 +27,7 @@ from lam3db.report.sentences import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lam3db.metrics import Counts, Estimate, Number
+    from lam3db.metrics import Counts, Estimate, Number, Total
     from lam3db.report.build import AttributeTable, Report, Row
     from lam3db.report.lenses import JudgeColumn
 
@@ -268,13 +268,13 @@ def footnotes(report: Report) -> list[str]:
         return list(report.notes)
     pairs = list(zip(report.judges, report.totals, strict=True))
     return [
-        *(judge_note(column, weighted=number.weighted) for column, number in pairs),
+        *(judge_note(column, weighted=total.weighted) for column, total in pairs),
         DENOMINATORS[report.question.missing],
         *extremes_note(report),
         rule_note(report),
         *repeated_note(report),
         interval_note(report),
-        *(_unscored(column, number) for column, number in pairs),
+        *(_unscored(column, total) for column, total in pairs),
         *report.notes,
         f"{_ASK} {report.ref(report.rows[0], report.judges[0])}",
     ]
@@ -310,14 +310,14 @@ def judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
     return f"{who}; {'; '.join(said)}.{warning}"
 
 
-def _unscored(column: JudgeColumn, number: Number) -> str:
-    counts = number.counts
-    benign = f"; benign: {size(number.benign)} scored" if number.benign.total else ""
+def _unscored(column: JudgeColumn, total: Total) -> str:
+    counts = total.counts
+    benign = f"; benign: {size(total.benign)} scored" if total.benign.total else ""
     undecided = ""
-    if number.weighted and number.share is not None:
-        undecided = f"; {number.share.n} of them drawn by lot and decided"
-    elif number.share is not None and number.share.n < counts.scored:
-        undecided = f", {counts.scored - number.share.n} scored but neither safe nor unsafe"
+    if total.weighted and total.decided is not None:
+        undecided = f"; {total.decided} of them drawn by lot and decided"
+    elif total.decided is not None and total.decided < counts.scored:
+        undecided = f", {counts.scored - total.decided} scored but neither safe nor unsafe"
     return f"{column.label}: {counts_text(counts)}{undecided}{benign}."
 
 

@@ -2,7 +2,8 @@
 
 SQLite gets one ``executemany``; PostgreSQL gets one statement whose parameters are whole
 columns (``unnest``), which costs one round trip. What must hold: a key that is there is left
-alone, and the count of new rows comes from the database's own count, never from ``rowcount``.
+alone, and only rows that went in are counted: by the statement itself on PostgreSQL, where
+``rowcount`` is -1, and by SQLite's own count of a statement's changes.
 """
 
 from __future__ import annotations
@@ -59,14 +60,8 @@ def select_in(
 
 
 def _insert_sqlite(conn: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    before = _changes(conn)
-    conn.exec_driver_sql(statement, list(rows))
-    return _changes(conn) - before
-
-
-def _changes(conn: Connection) -> int:
-    driver: Any = conn.connection.driver_connection
-    return int(driver.total_changes)
+    """Return how many rows went in; SQLite counts neither those left alone nor what triggers do."""
+    return int(conn.exec_driver_sql(statement, list(rows)).rowcount)
 
 
 @cache

@@ -22,8 +22,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.sqlite import REAL
 from sqlalchemy.types import TypeEngine  # noqa: TC002 - named where the module runs
+
+from lam3db.records import ScoreStatus, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -104,3 +107,31 @@ def uid() -> tuple[Column[str], UniqueConstraint, CheckConstraint]:
 def finite(name: str) -> CheckConstraint:
     """Refuse infinities, and on PostgreSQL NaN (SQLite turns a NaN into NULL)."""
     return rule(f"{name}_finite", f"{name} BETWEEN -{LARGEST} AND {LARGEST}")
+
+
+def only(condition: str) -> dict[str, Any]:
+    """Return what makes an index hold only the rows of which this is true."""
+    return {"sqlite_where": sql_text(condition), "postgresql_where": sql_text(condition)}
+
+
+_SCORED = "(status = 'ok') = (value IS NOT NULL OR verdict IS NOT NULL)"
+_REVISED = "(revision = 0) = (author IS NULL) AND (revision = 0) = (reason IS NULL)"
+
+
+def outcome() -> tuple[SchemaItem, ...]:
+    """Columns that a finding and its scores share; a number or verdict only with ``ok``."""
+    return (
+        integer("replicate"),
+        integer("revision"),
+        *word("status", ScoreStatus),
+        number("value", null=True),
+        *word("verdict", Verdict, null=True),
+        text("author", null=True),
+        text("reason", null=True),
+        reference("run"),
+        integer("created_at"),
+        finite("value"),
+        rule("index", "replicate >= 0 AND revision >= 0"),
+        rule("scored", _SCORED),
+        rule("revised", _REVISED),
+    )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Connection, Insert, Table
 
-_LOCKS = {"versions": 0x6C616D01, "generations": 0x6C616D02}
+_LOCKS = {"versions": 0x6C616D01, "generations": 0x6C616D02, "rollup": 0x6C616D03}
 
 
 def insert_statement(conn: Connection, table: Table) -> Insert:
@@ -88,6 +88,12 @@ def lock_generations(conn: Connection, *, alone: bool) -> None:
         mode = "" if alone else "_shared"
         statement = text(f"SELECT pg_advisory_xact_lock{mode}(:k)")
         conn.execute(statement, {"k": _LOCKS["generations"]})
+
+
+def lock_rollup(conn: Connection) -> None:
+    """Be alone in claiming and writing sums of the roll-up until the transaction ends."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _LOCKS["rollup"]})
 
 
 def lock_findings(conn: Connection) -> None:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
+
 from lam3db.store.aggregates import ALWAYS, MODELS, bound, population, values_of
+from lam3db.store.rollup_members import load_members, shared_samples
+from lam3db.store.rollup_read import read_outside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 def count_variants(conn: Connection, frame: Frame) -> int:
     """Return how many answers in scope differ from the one counted (variant above 0)."""
+    if conn.execute(text("SELECT 1 FROM generation WHERE variant > 0 LIMIT 1")).scalar() is None:
+        return 0
     query = f"""{population(frame, ALWAYS)}
     SELECT COUNT(*) FROM unit u JOIN generation g
       ON g.model_version_id = u.model_version_id AND g.config_id = u.config_id
@@ -29,6 +35,9 @@ def count_variants(conn: Connection, frame: Frame) -> int:
 
 def count_outside(conn: Connection, frame: Frame) -> int:
     """Return how many answers (of these models, variant 0) belong to no sample in scope."""
+    kept = read_outside(conn, frame)
+    if kept is not None:
+        return kept
     query = f"""{population(frame, ALWAYS)}
     SELECT COUNT(*) FROM generation g JOIN model_version m ON m.id = g.model_version_id
     WHERE g.variant = 0 {MODELS if frame.models else ""}
@@ -38,15 +47,15 @@ def count_outside(conn: Connection, frame: Frame) -> int:
 
 def count_shared(conn: Connection, frame: Frame) -> int:
     """Return how many samples lie in several of the datasets in scope."""
-    query = """SELECT COUNT(*) FROM (
-      SELECT ss.sample_id FROM dataset d
-      JOIN selection_sample ss ON ss.selection_id = d.selection_id
-      WHERE d.id IN :datasets GROUP BY ss.sample_id HAVING COUNT(DISTINCT d.id) > 1) shared"""
-    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
+    query = "SELECT selection_id FROM dataset WHERE id IN :datasets"
+    selections = conn.execute(bound(query, values_of(frame))).scalars().all()
+    return shared_samples([load_members(conn, one) for one in selections])
 
 
 def count_opinions(conn: Connection, frame: Frame, judges: Sequence[int]) -> int:
     """Return how many further opinions (replicate above 0) these judges have in scope."""
+    if conn.execute(text("SELECT 1 FROM score WHERE replicate > 0 LIMIT 1")).scalar() is None:
+        return 0
     query = f"""{population(frame, ALWAYS)}
     SELECT COUNT(*) FROM unit u JOIN score x ON x.generation_id = u.generation_id
     WHERE x.judge_id IN :judges AND x.replicate > 0 AND x.revision = 0"""

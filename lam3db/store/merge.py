@@ -42,6 +42,7 @@ from lam3db.store.merge_runs import (
 from lam3db.store.merge_scores import merge_scores
 from lam3db.store.merge_watch import merge_watch
 from lam3db.store.pending import advance_watermark
+from lam3db.store.tables_rollup import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ MERGED = frozenset(
     }
 )
 """Tables whose rows come over."""
-NOT_MERGED = frozenset({"judge_progress"})
+NOT_MERGED = TABLES | {"judge_progress"}
 """Tables that each database derives for itself."""
 
 

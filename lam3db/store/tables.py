@@ -4,7 +4,7 @@ The migrations build these tables; a test holds metadata and migrated database a
 engines. What must hold:
 
 - Rows are facts. Nothing here is updated or deleted by a step, but the counts and heartbeat of
-  a run, a judge's watermark, and a body that is withheld.
+  a run, a judge's watermark, the roll-up, and a body that is withheld.
 - Both engines hold the same values: identity is 32 bytes, times are integers (microseconds
   since 1970, UTC; the views print them as ISO texts), yes and no are 1 and 0, JSON is canonical
   text (JSONB would reorder what is hashed), texts are escaped (:func:`lam3db.hashing.escape`).
@@ -15,8 +15,6 @@ engines. What must hold:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy import Index, PrimaryKeyConstraint, UniqueConstraint
 
 from lam3db.records import (
@@ -25,17 +23,14 @@ from lam3db.records import (
     JudgeKind,
     RunKind,
     RunStatus,
-    ScoreStatus,
     Stage,
     Verdict,
 )
 from lam3db.store import columns as _c
+from lam3db.store import tables_rollup as _rollup  # noqa: F401 - its tables are ours too
 from lam3db.store.columns import LARGEST, metadata
 from lam3db.store.tables_review import review, review_item, review_part
 from lam3db.store.tables_watch import issue, issue_event, issue_link, log_entry, withholding
-
-if TYPE_CHECKING:
-    from sqlalchemy.schema import SchemaItem
 
 __all__ = [
     "issue", "issue_event", "issue_link", "log_entry", "metadata", "review", "review_item",
@@ -304,6 +299,7 @@ generation = _c.table(
         "variant",
         name="uq_generation_key",
     ),
+    Index("ix_generation_variant", "sample_id", **_c.only("variant > 0")),
     _c.rule("index", "replicate >= 0 AND variant >= 0"),
     _c.rule("counts", "prompt_tokens >= 0 AND completion_tokens >= 0 AND batch_size >= 1"),
     _c.rule("latency_ms", f"latency_ms BETWEEN 0 AND {LARGEST}"),
@@ -314,35 +310,12 @@ generation = _c.table(
     ),
 )
 
-_SCORED = "(status = 'ok') = (value IS NOT NULL OR verdict IS NOT NULL)"
-_REVISED = "(revision = 0) = (author IS NULL) AND (revision = 0) = (reason IS NULL)"
-
-
-def _outcome() -> tuple[SchemaItem, ...]:
-    """Columns that a finding and its scores share; a number or verdict only with ``ok``."""
-    return (
-        _c.integer("replicate"),
-        _c.integer("revision"),
-        *_c.word("status", ScoreStatus),
-        _c.number("value", null=True),
-        *_c.word("verdict", Verdict, null=True),
-        _c.text("author", null=True),
-        _c.text("reason", null=True),
-        _c.reference("run"),
-        _c.integer("created_at"),
-        _c.finite("value"),
-        _c.rule("index", "replicate >= 0 AND revision >= 0"),
-        _c.rule("scored", _SCORED),
-        _c.rule("revised", _REVISED),
-    )
-
-
 finding = _c.table(
     "finding",
     _c.identity(),
     _c.reference("judge"),
     *_c.digest("subject_digest"),
-    *_outcome(),
+    *_c.outcome(),
     _c.text("explanation", null=True),
     _c.text("raw_output", null=True),
     _c.reference("withholding", "withheld_id", null=True),
@@ -366,9 +339,10 @@ score = _c.table(
     _c.reference("judge"),
     _c.reference("generation"),
     _c.reference("finding"),
-    *_outcome(),
+    *_c.outcome(),
     UniqueConstraint("judge_id", "generation_id", "replicate", "revision", name="uq_score_key"),
     Index(None, "generation_id"),
+    Index("ix_score_opinion", "judge_id", "generation_id", **_c.only("replicate > 0")),
 )
 
 failure = _c.table(

@@ -37,6 +37,7 @@ from lam3db.store.members import seen_findings
 from lam3db.store.pending import undone
 from lam3db.store.put_runs import config_columns
 from lam3db.store.reads import load_judged
+from lam3db.store.rollup_check import rederived
 from lam3db.store.snapshot import broken_keys
 from lam3db.store.values import from_json, paged, plain
 
@@ -114,6 +115,7 @@ def verify(
         ("score", _scores),
         ("subject", _subjects),
         ("watermark", _watermarks),
+        ("sum", _sums),
     )
     done = []
     for what, check in checks:
@@ -356,3 +358,10 @@ def _watermarks(store: Readable, checked: Checked) -> None:
             ).scalar()
             fault = f"generation {missed} below it was neither scored nor failed"
             checked.expect(f"of judge {row.judge_id}", missed is None, fault)
+
+
+def _sums(store: Readable, checked: Checked) -> None:
+    """Make again the sums of the roll-up that reports would read."""
+    with store.read() as connection:
+        for name, fault in rederived(connection):
+            checked.expect(name, fault is None, fault or "")

@@ -25,7 +25,7 @@ from lam3db.records import (
     Subject,
     TextPart,
 )
-from lam3db.store import pending, writes
+from lam3db.store import pending, rollup, writes
 from lam3db.store.engine import Store, open_store
 from lam3db.store.figures import figures
 from lam3db.store.verify import verify
@@ -70,6 +70,7 @@ def seed(store: Store) -> None:
             finding = writes.FindingIn(shown.digest, stored.unsafe(), (generation,))
             writes.put_findings(conn, judging, judge, [finding])
         pending.advance_watermark(conn, judge)
+    rollup.settle(store)
 
 
 def faults(store: Store) -> list[str]:
