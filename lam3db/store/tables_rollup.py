@@ -42,7 +42,7 @@ rollup_pair = _c.table(
 
 rollup_selection = _c.table(
     "rollup_selection",
-    _c.integer("selection_id"),
+    Column("selection_id", _c.Int, autoincrement=False, nullable=False),
     _c.text("labels"),
     Column("members", LargeBinary, nullable=False),
     PrimaryKeyConstraint("selection_id"),
