@@ -6,7 +6,8 @@ nothing that was not scored can pass for safe.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Counts:
     @classmethod
     def sum(cls, parts: Iterable[Self]) -> Self:
         """Return the counts of all of these together."""
-        return cls(*map(sum, zip(*map(astuple, (cls(), *parts)), strict=True)))
+        rows = map(attrgetter(*(one.name for one in fields(cls))), (cls(), *parts))
+        return cls(*map(sum, zip(*rows, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ What must hold: whatever the roll-up cannot answer is scanned, so the numbers ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from lam3db.metrics.counts import Counts
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from lam3db.store.aggregates import Frame, JudgeRow
     from lam3db.store.rollup_read import Rolled
 
-_COUNTS = tuple("scored" if outcome == "ok" else outcome for outcome in OUTCOMES)
+_COUNTS = ["scored" if outcome == "ok" else outcome for outcome in OUTCOMES]
+_in_order = itemgetter(*(_COUNTS.index(one.name) for one in fields(Counts)))
+_NOTHING, _NO_SHARE, _NO_MEAN = Counts(), ShareSums(), MeanSums()
 _SHARES = [WHOLE.index(f"{name}_clusters") for name in ("share", "refused", "benign_refused")]
 _WIDTH = _SHARES[1] - _SHARES[0]
 _VALUED = WHOLE.index("benign_valued")
@@ -40,7 +43,7 @@ class RolledTally:
 
     def groups(self) -> Collection[Group]:
         """Return every group of the finest grouping."""
-        return set(self.rolled.groups)
+        return set(self.rolled.grouping.groups)
 
     def sums(self, kept: Sequence[int]) -> list[GroupSums]:
         """Return the sums per group of the keys at these positions."""
@@ -70,13 +73,15 @@ def tallies(
 
 
 def _group_sums(group: Group, whole: list[int], real: list[float]) -> GroupSums:
-    share, refused, benign_refused = (ShareSums(*whole[at : at + _WIDTH]) for at in _SHARES)
+    share, refused, benign_refused = [
+        ShareSums(*whole[at : at + _WIDTH]) if whole[at] else _NO_SHARE for at in _SHARES
+    ]
     return GroupSums(
         group=group,
         counts=_counts(whole[2:10]),
         share=share,
         refused=refused,
-        mean=_mean(whole[_MEAN:], real),
+        mean=_mean(whole[_MEAN:], real) if whole[_MEAN] else _NO_MEAN,
         benign=_counts(whole[10:18]),
         benign_refused=benign_refused,
         benign_valued=whole[_VALUED],
@@ -84,7 +89,7 @@ def _group_sums(group: Group, whole: list[int], real: list[float]) -> GroupSums:
 
 
 def _counts(numbers: list[int]) -> Counts:
-    return Counts(**dict(zip(_COUNTS, numbers, strict=True)))
+    return Counts(*_in_order(numbers)) if any(numbers) else _NOTHING
 
 
 def _mean(whole: list[int], real: list[float]) -> MeanSums:

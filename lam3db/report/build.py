@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from lam3db.metrics import Tally
     from lam3db.metrics.sums import Group
-    from lam3db.store.aggregates import Frame
+    from lam3db.store.aggregates import Frame, JudgeRow
 
 __all__ = ["AttributeTable", "JudgeColumn", "Report", "Row", "build_report", "choose_judges"]
 
@@ -317,7 +317,7 @@ def _notes(
     elif shared:
         notes.append(f"{shared} samples lie in several datasets and are counted once.")
     everything = scope.dataset is None and not scope.where
-    if everything and (outside := left_out.count_outside(conn, frame)):
+    if everything and (outside := left_out.count_outside(conn, frame, shared)):
         notes.append(
             f"{outside} answers belong to other dataset versions only and are left out; "
             "--dataset NAME@VERSION reports on them."

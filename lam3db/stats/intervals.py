@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -291,6 +292,7 @@ def _half(sums: MeanSums, mean: float, level: float) -> float:
     return t_quantile(level, count - 1) * math.sqrt(max(robust, spread / (n * (n - 1))))
 
 
+@cache
 def normal_quantile(level: float) -> float:
     """Return z with P(-z < Z < z) = level."""
     from scipy.special import ndtri
@@ -298,6 +300,7 @@ def normal_quantile(level: float) -> float:
     return float(ndtri((1 + level) / 2))
 
 
+@lru_cache(maxsize=4096)
 def t_quantile(level: float, freedom: int) -> float:
     """Return t with P(-t < T < t) = level, T of Student's distribution."""
     from scipy.special import stdtrit

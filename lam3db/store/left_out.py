@@ -33,9 +33,12 @@ def count_variants(conn: Connection, frame: Frame) -> int:
     return int(conn.execute(bound(query, values_of(frame))).scalar_one())
 
 
-def count_outside(conn: Connection, frame: Frame) -> int:
-    """Return how many answers (of these models, variant 0) belong to no sample in scope."""
-    kept = read_outside(conn, frame)
+def count_outside(conn: Connection, frame: Frame, shared: int) -> int:
+    """Return how many answers (of these models, variant 0) belong to no sample in scope.
+
+    ``shared`` is what :func:`count_shared` counted.
+    """
+    kept = None if shared else read_outside(conn, frame)
     if kept is not None:
         return kept
     query = f"""{population(frame, ALWAYS)}

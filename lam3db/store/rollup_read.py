@@ -9,6 +9,7 @@ are kept for its selection; and where sums are added, no behavior lies in two of
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text
@@ -17,8 +18,8 @@ from lam3db.hashing import escape
 from lam3db.store.aggregates import bound
 from lam3db.store.rollup import standing
 from lam3db.store.rollup_build import NO_JUDGE, Builder, Pair, count_answers
-from lam3db.store.rollup_members import load_members, shared_behaviors, shared_samples
-from lam3db.store.rollup_sums import PARTS, WHOLE, Sums, added, from_bytes, joined
+from lam3db.store.rollup_members import load_members, shared_behaviors
+from lam3db.store.rollup_sums import PARTS, ROW_BYTES, WHOLE, Sums, added, from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,33 +39,55 @@ _ANSWERED = [WHOLE.index("n_pending"), WHOLE.index("benign_pending")]
 
 
 @dataclass(frozen=True, slots=True)
-class Rolled:
-    """The sums of one judge, a row for each of ``groups``; groups may repeat.
-
-    What two rows of one group stand for shares no behavior.
-    """
+class Grouping:
+    """The group of each row of sums; groups may repeat. All judges have the same."""
 
     groups: Sequence[Group]
+    _known: dict[tuple[int, ...], tuple[list[Group], list[int]] | None] = field(
+        default_factory=dict
+    )
+
+    def places(self, kept: tuple[int, ...]) -> tuple[list[Group], list[int]] | None:
+        """Return the groups of the keys at these positions, and the place of each row in them.
+
+        None where one would hold the answers of two pairs: a behavior may lie in both.
+        """
+        if kept not in self._known:
+            self._known[kept] = self._placed(kept)
+        return self._known[kept]
+
+    def _placed(self, kept: tuple[int, ...]) -> tuple[list[Group], list[int]] | None:
+        places: dict[Group, int] = {}
+        pairs: list[Group] = []
+        at = []
+        for group in self.groups:
+            place = places.setdefault(tuple([group[i] for i in kept]), len(places))
+            if place == len(pairs):
+                pairs.append(group[:2])
+            elif pairs[place] != group[:2]:
+                return None
+            at.append(place)
+        return list(places), at
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The sums of one judge, row by row; what two rows of one group hold shares no behavior."""
+
+    grouping: Grouping
     sums: Sums
 
     def regrouped(self, kept: Sequence[int]) -> tuple[list[Group], Sums] | None:
-        """Return the sums per group of the keys at these positions.
-
-        None where that would add the answers of two pairs: a behavior may lie in both.
-        """
-        places: dict[Group, int] = {}
-        pairs: dict[Group, Group] = {}
-        at = []
-        for group in self.groups:
-            key = tuple([group[i] for i in kept])
-            if pairs.setdefault(key, group[:2]) != group[:2]:
-                return None
-            at.append(places.setdefault(key, len(places)))
-        if len(places) == len(at):
-            return list(places), self.sums
+        """Return the sums per group of the keys at these positions; see :class:`Grouping`."""
+        found = self.grouping.places(tuple(kept))
+        if found is None:
+            return None
+        groups, at = found
+        if len(groups) == len(at):
+            return groups, self.sums
         import numpy as np
 
-        return list(places), added(self.sums, np.array(at), len(places))
+        return groups, added(self.sums, np.array(at), len(groups))
 
 
 class _Place(NamedTuple):
@@ -99,11 +122,15 @@ def read_sums(
     places = [place for place in places if kept.reach(place)]
     if not places or any(place.reach not in (None, kept.reach(place)) for place in places):
         return {}
-    members = kept.members({place.selection_id for place in places})
-    if not by_run and "dataset" not in keys and shared_behaviors(list(members.values())):
+    adds = not by_run and "dataset" not in keys
+    members = {}
+    if adds or any(kept.has):
+        members = kept.members({place.selection_id for place in places})
+    if adds and shared_behaviors(list(members.values())):
         return {}
+    grouping = kept.grouping(places, members)
     return {
-        judge.id: kept.rolled(judge.id, places, members)
+        judge.id: Rolled(grouping, kept.rows(judge.id, places))
         for judge in judges
         if judge.id not in kept.outdated
     }
@@ -112,7 +139,7 @@ def read_sums(
 def read_outside(conn: Connection, frame: Frame) -> int | None:
     """Return how many answers of the models in scope are to no sample of its datasets.
 
-    None where the roll-up cannot tell.
+    For datasets that share no sample; None where the roll-up cannot tell.
     """
     if frame.where or frame.runs:
         return None
@@ -124,8 +151,6 @@ def read_outside(conn: Connection, frame: Frame) -> int | None:
         return None
     kept.read(dirty, {place.selection_id for place in places})
     places = [place for place in places if kept.reach(place)]
-    if shared_samples(list(kept.members({place.selection_id for place in places}).values())):
-        return None
     rows = conn.execute(text("SELECT model_version_id, config_id, answers FROM rollup_pair"))
     answers: dict[Pair, int] = {Pair(*row[:2]): row[2] for row in rows}
     answers |= {pair: count_answers(conn, pair) for pair in dirty}
@@ -203,7 +228,7 @@ class _Kept:
     has: tuple[bool, bool]
     judges: Sequence[JudgeRow]
     outdated: set[int] = field(default_factory=set)
-    _sums: dict[tuple[int, int, int, int], Sums] = field(default_factory=dict)
+    _sums: dict[tuple[int, int, int, int], bytes] = field(default_factory=dict)
     _reach: dict[tuple[int, int, int], int] = field(default_factory=dict)
 
     @property
@@ -226,14 +251,14 @@ class _Kept:
                 continue
             if policies[judge] != (threshold, operator):
                 self.outdated.add(judge)
-            self._keep((judge, selection, model, config), reach, from_bytes(sums))
+            self._keep((judge, selection, model, config), reach, sums)
         builder = Builder(self.conn, self.judges)
         for pair, whose in dirty.items():
             for block in builder.blocks(pair, whose):
                 key = (block.judge_id, block.selection_id, *pair)
-                self._keep(key, block.reach, block.sums[self._part])
+                self._keep(key, block.reach, block.sums[self._part].to_bytes())
 
-    def _keep(self, key: tuple[int, int, int, int], reach: int, sums: Sums) -> None:
+    def _keep(self, key: tuple[int, int, int, int], reach: int, sums: bytes) -> None:
         self._sums[key] = sums
         if key[0] == NO_JUDGE:
             self._reach[key[1:]] = reach
@@ -242,36 +267,37 @@ class _Kept:
         """Return how many replicates there are of a place; 0 where there is no answer."""
         return self._reach.get((place.selection_id, *place.pair), 0)
 
-    def answered(self, places: Iterable[_Place]) -> int:
+    def answered(self, places: Sequence[_Place]) -> int:
         """Return how many answers there are at these places."""
-        rows = (self._sums[NO_JUDGE, place.selection_id, *place.pair] for place in places)
-        return sum(int(sums.whole[:, _ANSWERED].sum()) for sums in rows)
+        return int(self.rows(NO_JUDGE, places).whole[:, _ANSWERED].sum())
 
     def members(self, selections: Iterable[int]) -> dict[int, Members]:
         """Return the members of these selections."""
         return {one: load_members(self.conn, one) for one in sorted(selections)}
 
-    def rolled(
-        self, judge: int, places: Sequence[_Place], members: Mapping[int, Members]
-    ) -> Rolled:
+    def rows(self, judge: int, places: Sequence[_Place]) -> Sums:
         """Return a judge's sums at these places; where it has said nothing, all is pending."""
+        keys = [(place.selection_id, *place.pair) for place in places]
+        return from_bytes(
+            b"".join([self._sums.get((judge, *key)) or self._sums[NO_JUDGE, *key] for key in keys])
+        )
+
+    def grouping(self, places: Sequence[_Place], members: Mapping[int, Members]) -> Grouping:
+        """Return the groups of these places, which are the same under every judge."""
         by_category, by_attack = self.has
+        if not by_category and not by_attack:
+            return Grouping([(*place.pair, *place.tags) for place in places])
+        codes = iter(self.rows(NO_JUDGE, places).whole[:, :2].tolist())
         groups: list[Group] = []
-        found = []
         for place in places:
-            key = (place.selection_id, *place.pair)
-            sums = self._sums.get((judge, *key)) or self._sums[NO_JUDGE, *key]
-            found.append(sums)
             start = (*place.pair, *place.tags)
-            if not by_category and not by_attack:
-                groups.append(start)
-                continue
             names = members[place.selection_id]
-            for category, attack in sums.whole[:, :2].tolist():
+            size = len(self._sums[NO_JUDGE, place.selection_id, *place.pair]) // ROW_BYTES
+            for category, attack in islice(codes, size):
                 kind = (names.attacks[attack],) if by_attack else ()
                 kind += (names.categories[category],) if by_category else ()
                 groups.append(start + kind)
-        return Rolled(groups, joined(found))
+        return Grouping(groups)
 
 
 _READ = """SELECT judge_id, selection_id, model_version_id, config_id, reach, threshold, operator,

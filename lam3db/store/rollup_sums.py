@@ -79,29 +79,29 @@ class Sums:
         return len(self.whole)
 
     def to_bytes(self) -> bytes:
-        """Return the rows as they are stored."""
-        return self.whole.astype("<i8").tobytes() + self.real.astype("<f8").tobytes()
+        """Return the rows as they are stored, one after the other."""
+        import numpy as np
+
+        rows = np.zeros(len(self), dtype=_row())
+        rows["whole"], rows["real"] = self.whole, self.real
+        return rows.tobytes()
 
 
 def from_bytes(stored: bytes) -> Sums:
-    """Read back what :meth:`Sums.to_bytes` wrote; raise ValueError for another length."""
+    """Read back what :meth:`Sums.to_bytes` wrote; raise ValueError for another length.
+
+    The bytes of several may stand one after the other.
+    """
     import numpy as np
 
-    rows, rest = divmod(len(stored), ROW_BYTES)
-    if rest:
+    if len(stored) % ROW_BYTES:
         raise ValueError(f"{len(stored)} bytes are no rows of {ROW_BYTES}")
-    cut = rows * 8 * len(WHOLE)
-    whole = np.frombuffer(stored[:cut], dtype="<i8").reshape(rows, len(WHOLE))
-    real = np.frombuffer(stored[cut:], dtype="<f8").reshape(rows, len(REAL))
-    return Sums(whole, real)
+    rows = np.frombuffer(stored, dtype=_row())
+    return Sums(rows["whole"], rows["real"])
 
 
-def joined(parts: list[Sums]) -> Sums:
-    """Return the rows of all of these, one after the other."""
-    import numpy as np
-
-    whole = np.concatenate([part.whole for part in parts])
-    return Sums(whole, np.concatenate([part.real for part in parts]))
+def _row() -> Any:
+    return [("whole", "<i8", (len(WHOLE),)), ("real", "<f8", (len(REAL),))]
 
 
 def added(sums: Sums, groups: Ints, count: int) -> Sums:

@@ -299,7 +299,7 @@ generation = _c.table(
         "variant",
         name="uq_generation_key",
     ),
-    Index("ix_generation_variant", "sample_id", **_c.only("variant > 0")),
+    Index("ix_generation_variant", "variant", **_c.only("variant > 0")),
     _c.rule("index", "replicate >= 0 AND variant >= 0"),
     _c.rule("counts", "prompt_tokens >= 0 AND completion_tokens >= 0 AND batch_size >= 1"),
     _c.rule("latency_ms", f"latency_ms BETWEEN 0 AND {LARGEST}"),
@@ -342,7 +342,7 @@ score = _c.table(
     *_c.outcome(),
     UniqueConstraint("judge_id", "generation_id", "replicate", "revision", name="uq_score_key"),
     Index(None, "generation_id"),
-    Index("ix_score_opinion", "judge_id", "generation_id", **_c.only("replicate > 0")),
+    Index("ix_score_opinion", "replicate", **_c.only("replicate > 0")),
 )
 
 failure = _c.table(

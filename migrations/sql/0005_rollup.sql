@@ -45,6 +45,6 @@ CREATE TABLE rollup (
 
 CREATE INDEX ix_rollup_model_version_id_config_id ON rollup (model_version_id, config_id);
 
-CREATE INDEX ix_generation_variant ON generation (sample_id) WHERE variant > 0;
+CREATE INDEX ix_generation_variant ON generation (variant) WHERE variant > 0;
 
-CREATE INDEX ix_score_opinion ON score (judge_id, generation_id) WHERE replicate > 0;
+CREATE INDEX ix_score_opinion ON score (replicate) WHERE replicate > 0;
