@@ -121,3 +121,23 @@ def test_many_threads_put_one_image(tmp_path: Path) -> None:
         thread.join()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in files] == [data]
+
+
+def test_files_that_are_ours_are_listed_and_others_are_not(tmp_path: Path) -> None:
+    root = MediaRoot(str(tmp_path / "media"))
+    assert list(root.files()) == []
+    kept = root.put(saved(two_halves()))
+    place = Path(root.path(kept.sha256))
+    part = place.with_name(f".{place.name}.{'0' * 32}")
+    part.write_bytes(b"half")
+    (place.parent / "notes.txt").write_text("mine")
+    (tmp_path / "media" / place.name).write_bytes(b"not in its folder")
+    found = list(root.files())
+    assert [(one.sha256, one.byte_count) for one in found] == [
+        (None, 4),
+        (kept.sha256, kept.byte_count),
+    ]
+    assert all(one.changed_at is not None for one in found)
+    assert root.remove(kept.sha256)
+    assert not root.remove(kept.sha256)
+    assert [one.sha256 for one in root.files()] == [None]

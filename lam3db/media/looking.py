@@ -1,4 +1,4 @@
-"""Images by SHA-256: looked at under limits, kept under their digest, opened one way.
+"""Images from outside: looked at under limits, and decoded one way.
 
 **What is taken.** The type is read from the content, never from the name: PNG, JPEG, WebP,
 BMP and GIF with one frame. Everything else is refused by name (TIFF, AVIF, HEIC, SVG, PDF, a
@@ -18,30 +18,24 @@ checksum: a damaged one that still decodes cannot be told from an intact one.
 
 A colour-key transparency in a PNG of other than 8 bits is refused: Pillow reads it wrongly.
 
-What must hold: the bytes under a digest have that digest, checked at each read, because
-an answer stored for other pixels would be wrong for ever. Nothing from a file is executed,
-and no file is opened by guessing among Pillow's many formats.
+What must hold: nothing from a file is executed, and no file is opened by guessing among
+Pillow's many formats.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import re
 import stat
 import struct
-import uuid
 import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lam3db.errors import MediaError, MissingDependencyError
+from lam3db.errors import MediaError
 from lam3db.records import Media
-from lam3db.redaction import redact
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,14 +43,6 @@ if TYPE_CHECKING:
 
 DECODER = "pil/1"
 MIB = 1 << 20
-SUFFIXES = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/bmp": ".bmp",
-    "image/gif": ".gif",
-}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SCANS = 100
 _ORIENTATION = 0x0112
 
@@ -295,106 +281,3 @@ def _orientation(exif: object) -> int:
 
 def _too_large(size: int, limits: Limits) -> str:
     return f"{size / MIB:.1f} MiB, more than {limits.max_bytes / MIB:.0f} MiB"
-
-
-class MediaRoot:
-    """The folder (or fsspec URL) where image files lie as ``ab/cd/<sha256>.png``.
-
-    Writing is atomic and idempotent; processes may share one root.
-    """
-
-    def __init__(self, root: str, limits: Limits = LIMITS) -> None:
-        """Name the root; it is made when something is put."""
-        self.root = redact(root)
-        self.limits = limits
-        self._fs, self._base = _filesystem(root)
-
-    def put(self, data: bytes, media: Media | None = None) -> Media:
-        """Keep an image's bytes and return what it is; a file already right is left alone.
-
-        ``media`` is what :func:`inspect_image` said of the same bytes: they are then not
-        decoded again. A file under this digest whose bytes have changed is put right.
-
-        Raises:
-            MediaError: the image cannot be used, or the root cannot be written.
-
-        """
-        digest = hashlib.sha256(data).hexdigest()
-        if media is None:
-            media = inspect_image(data, self.limits)
-        elif media.sha256 != digest:
-            raise MediaError(f"its bytes have changed since it was looked at ({media.sha256[:12]})")
-        place = self._place(digest, SUFFIXES[media.mime_type])
-        try:
-            if not self._fs.exists(place) or self._fs.cat_file(place) != data:
-                self._write(place, data)
-        except OSError as error:
-            cause = error.strerror or error
-            raise MediaError(f"media root {self.root} cannot be written: {cause}") from error
-        return media
-
-    def read(self, sha256: str) -> bytes:
-        """Return the bytes, verified; raise MediaError if they are missing or have changed."""
-        place = self.path(sha256)
-        try:
-            data: bytes = self._fs.cat_file(place)
-        except OSError as error:
-            raise MediaError(f"{place} cannot be read: {error.strerror or error}") from error
-        if hashlib.sha256(data).hexdigest() != sha256:
-            message = f"{place} has changed: its bytes no longer have the digest in its name."
-            raise MediaError(f"{message} Add the dataset again to put the original back.")
-        return data
-
-    def open(self, sha256: str) -> Image:
-        """Return the picture as a model is sent it (see :data:`DECODER`)."""
-        return decode(self.read(sha256), self.limits)
-
-    def path(self, sha256: str) -> str:
-        """Return where the file lies; raise MediaError if it is not there."""
-        if _SHA256.fullmatch(sha256) is None:
-            raise MediaError(f"{sha256!r} is no image digest")
-        for suffix in SUFFIXES.values():
-            place = self._place(sha256, suffix)
-            if self._fs.exists(place):
-                return place
-        message = f"image {sha256[:12]} is not in the media root {self.root}"
-        raise MediaError(f"{message}: set LAM3DB_MEDIA to where it lies, or add the dataset again")
-
-    def _place(self, sha256: str, suffix: str) -> str:
-        return f"{self._base}/{sha256[:2]}/{sha256[2:4]}/{sha256}{suffix}"
-
-    def _write(self, place: str, data: bytes) -> None:
-        """Write beside the place, then rename: a reader sees the whole file or none."""
-        folder, _, name = place.rpartition("/")
-        part = f"{folder}/.{name}.{uuid.uuid4().hex}"
-        self._fs.makedirs(folder, exist_ok=True)
-        try:
-            if self._is_local:
-                with Path(part).open("xb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                Path(part).replace(place)
-            else:
-                self._fs.pipe_file(part, data)
-                self._fs.mv(part, place)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self._fs.rm_file(part)
-            raise
-
-    @property
-    def _is_local(self) -> bool:
-        return "file" in self._fs.protocol
-
-
-def _filesystem(root: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, base = url_to_fs(root)
-    except ImportError as error:
-        raise MissingDependencyError(f"media root {redact(root)}: {error}") from error
-    except ValueError as error:
-        raise MediaError(f"media root {redact(root)}: {error}") from error
-    return filesystem, str(base).rstrip("/")
