@@ -19,6 +19,7 @@ from lam3db.cli import (
     judge,
     log,
     merge,
+    purge,
     report,
     results,
     retry,
@@ -77,4 +78,5 @@ app.command("sql", rich_help_panel=READ)(sql.sql)
 scores.import_app.command("results")(results.import_results)
 app.add_typer(scores.import_app, name="import", rich_help_panel=KEEP)
 app.command("merge", rich_help_panel=KEEP)(merge.merge)
+app.command("purge", rich_help_panel=KEEP)(purge.purge)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)

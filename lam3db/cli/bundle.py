@@ -43,12 +43,18 @@ def create(
     """
     from lam3db.cli.progress import Bar
     from lam3db.pipeline.bundle import create_bundle
+    from lam3db.pipeline.provenance import provenance
+    from lam3db.store.copies import note_copy
     from lam3db.store.engine import open_store
     from lam3db.store.pending import ScoreScope
 
     scope = ScoreScope(run, model, dataset)
     with open_store(db, mode="read") as store, Bar() as bar:
         result = create_bundle(store, names, file, scope, redact=redact, watch=bar)
+    if result.path is not None:
+        left = note_copy(db, "bundle", result.path, provenance().username)
+        if left is not None:
+            typer.echo(f"the bundle is not noted in the database: {left}", err=True)
     _tell(result, names)
 
 

@@ -76,14 +76,18 @@ def backup(
     db: Db = None,
 ) -> None:
     """Copy the database, as of one moment, into a file; others may go on writing meanwhile."""
-    from lam3db.cli.console import out
+    from lam3db.cli.console import err, out
     from lam3db.errors import StoreError
+    from lam3db.pipeline.provenance import provenance
     from lam3db.store import address, migrate
+    from lam3db.store.copies import note_copy
 
     place = address.parse(db)
     if place.dialect == "postgresql":
         raise StoreError(f"PostgreSQL has its own tool: {address.pg_dump_command(place, target)}")
     saved = migrate.backup(place, target)
+    if (left := note_copy(db, "backup", saved, provenance().username)) is not None:
+        err.print(f"the copy is not noted in the database: {left}")
     out.print(f"{place.shown} -> {saved} ({saved.stat().st_size:,} bytes); images are not in it")
 
 
@@ -155,6 +159,51 @@ def stats(
             for run in found.runs
         ]
         print_rows(rows, (*columns, *counts), "table")
+
+
+@app.command()
+def gc(
+    remove: Annotated[bool, typer.Option("--remove", help="Take the files away.")] = False,
+    older_than: Annotated[
+        float, typer.Option(min=0, metavar="HOURS", help="Leave younger files alone.")
+    ] = 24.0,
+    db: Db = None,
+) -> None:
+    """Find images without a row, rows without an image, and what killed processes left.
+
+    Nothing is removed without --remove, and no row ever. Where several databases share a media
+    root (LAM3DB_MEDIA), the images of the others look like rubbish here: do not remove them.
+    """
+    from datetime import timedelta
+
+    from lam3db.cli.console import out, print_rows
+    from lam3db.pipeline.purge import find_garbage, remove_garbage
+    from lam3db.store.engine import open_store
+
+    with open_store(db, mode="read") as store:
+        found = find_garbage(store, timedelta(hours=older_than))
+        kinds = (
+            ("no row", found.orphans),
+            ("half written", found.parts),
+            ("withheld", found.withheld),
+        )
+        rows: list[tuple[str, int | None, str]]
+        rows = [(why, one.byte_count, one.place) for why, some in kinds for one in some]
+        rows += [("no file", None, name) for name in found.missing]
+        rows += [("shown by no sample", None, name) for name in found.unused]
+        if rows:
+            print_rows(rows, ("why", "bytes", "file or digest"), "table")
+        if found.young:
+            out.print(f"{found.young} files without a row are too young to judge (--older-than)")
+        if found.missing:
+            out.print("add their datasets again to bring missing images back")
+        size = sum(one.byte_count for one in found.removable)
+        if not remove:
+            hint = ": --remove takes them away" if found.removable else ""
+            out.print(f"{len(found.removable)} files ({size:,} bytes) can go{hint}")
+            return
+        removed = remove_garbage(store, found)
+        out.print(f"{removed} of {len(found.removable)} files removed from {store.media_root}")
 
 
 @app.command()

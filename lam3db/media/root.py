@@ -120,6 +120,10 @@ class MediaRoot:
         message = f"image {sha256[:12]} is not in the media root {self.root}"
         raise MediaError(f"{message}: set LAM3DB_MEDIA to where it lies, or add the dataset again")
 
+    def has(self, sha256: str) -> bool:
+        """Tell whether there is a file under this digest, whatever is in it."""
+        return any(self._fs.exists(self._place(sha256, suffix)) for suffix in SUFFIXES.values())
+
     def files(self) -> Iterator[StoredFile]:
         """Yield the files that are ours by their names, in the order of their places.
 

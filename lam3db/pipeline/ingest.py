@@ -17,9 +17,10 @@ from lam3db.errors import MediaError
 from lam3db.media import MediaRoot, read_file
 from lam3db.records import images_of
 from lam3db.store import writes
+from lam3db.store.purge import withheld_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from lam3db.datasets.load import Loaded
@@ -86,7 +87,9 @@ def store_dataset(store: Store, loaded: Loaded, tick: Tick | None = None) -> Ing
             cannot be written; no row was written.
 
     """
-    _store_images(MediaRoot(store.media_root), loaded, tick)
+    with store.read() as conn:
+        gone = withheld_images(conn)
+    _store_images(MediaRoot(store.media_root), loaded, gone, tick)
     with store.write() as conn:
         row = writes.put_dataset(conn, loaded.dataset)
     samples = [sample for _, sample in loaded.dataset.samples]
@@ -105,12 +108,16 @@ def store_dataset(store: Store, loaded: Loaded, tick: Tick | None = None) -> Ing
     )
 
 
-def _store_images(root: MediaRoot, loaded: Loaded, tick: Tick | None) -> None:
+def _store_images(
+    root: MediaRoot, loaded: Loaded, gone: Collection[str], tick: Tick | None
+) -> None:
+    """Keep every image but those that are withheld."""
     total = len(loaded.dataset.media)
     for done, media in enumerate(loaded.dataset.media, 1):
         file = loaded.files[media.sha256]
         try:
-            root.put(read_file(file), media)
+            if media.sha256 not in gone:
+                root.put(read_file(file), media)
         except MediaError as error:
             raise MediaError(f"{file}: {error}") from error
         if tick is not None:

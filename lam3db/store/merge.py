@@ -63,8 +63,8 @@ MERGED = frozenset(
     }
 )
 """Tables whose rows come over."""
-NOT_MERGED = TABLES | {"judge_progress"}
-"""Tables that each database derives for itself."""
+NOT_MERGED = TABLES | {"judge_progress", "stored_copy"}
+"""Tables that each database derives for itself, or that are about its own file."""
 
 
 def merge(conn: Connection, source: Source, tick: Tick | None = None) -> MergeReport:

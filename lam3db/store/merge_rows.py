@@ -205,8 +205,9 @@ def _emptied(row: Any) -> Row:
     changes: Row = {}
     if row.target is None:
         changes["target"] = None
-    if row.metadata == "{}":
-        changes["metadata"] = "{}"
+    for name in ("metadata", "attack_parameters"):
+        if getattr(row, name) == "{}":
+            changes[name] = "{}"
     return changes
 
 

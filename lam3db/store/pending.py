@@ -78,11 +78,14 @@ class PendingScore:
 # Scalar subqueries, MATERIALIZED and NOT IN below fence PostgreSQL's planner in: it has no
 # statistics of rows just written, and would join a million of them by nested loops.
 _KEY = "g.model_version_id = :model AND g.config_id = :config AND g.variant = 0"
+_POSABLE = """s.withheld_id IS NULL AND s.id NOT IN (
+       SELECT sm.sample_id FROM sample_media sm JOIN media m ON m.id = sm.media_id
+        WHERE m.withheld_id IS NOT NULL)"""
 _UNANSWERED = f"""
 SELECT ss.sample_id, s.input_digest
   FROM selection_sample ss
   JOIN sample s ON s.id = ss.sample_id
- WHERE ss.selection_id = :selection AND s.withheld_id IS NULL
+ WHERE ss.selection_id = :selection AND {_POSABLE}
    AND (SELECT 1 FROM generation g WHERE {_KEY} AND g.sample_id = ss.sample_id
            AND g.replicate = :replicate LIMIT 1) IS NULL
  ORDER BY ss.position
@@ -193,13 +196,14 @@ def generate_progress(
     failed = _count(
         conn,
         f"""SELECT count(*) FROM ({_TRIED}) tried
-              JOIN selection_sample ss ON ss.sample_id = tried.sample_id {without}""",
+              JOIN selection_sample ss ON ss.sample_id = tried.sample_id
+              JOIN sample s ON s.id = ss.sample_id {without} AND {_POSABLE}""",
         known,
     )
     withheld = _count(
         conn,
-        """SELECT count(*) FROM selection_sample ss JOIN sample s ON s.id = ss.sample_id
-            WHERE ss.selection_id = :selection AND s.withheld_id IS NOT NULL""",
+        f"""SELECT count(*) FROM selection_sample ss JOIN sample s ON s.id = ss.sample_id
+            WHERE ss.selection_id = :selection AND NOT ({_POSABLE})""",
         known,
     )
     pending = total - cached - failed

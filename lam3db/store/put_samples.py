@@ -22,6 +22,7 @@ from lam3db.store.insert import (
     insert_ignore,
     lock_versions,
 )
+from lam3db.store.purge import withhold_again
 from lam3db.store.values import chunks, now, stored, stored_or_none, to_json
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def put_samples(
     lock_versions(conn)
     shown = _put_media(conn, media)
     behaviors = _put_behaviors(conn, [sample.behavior for sample in samples.values()])
-    return _put_all_samples(conn, samples, behaviors, shown)
+    ids = _put_all_samples(conn, samples, behaviors, shown)
+    withhold_again(conn)
+    return ids
 
 
 def put_version(

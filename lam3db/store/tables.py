@@ -8,9 +8,8 @@ engines. What must hold:
 - Both engines hold the same values: identity is 32 bytes, times are integers (microseconds
   since 1970, UTC; the views print them as ISO texts), yes and no are 1 and 0, JSON is canonical
   text (JSONB would reorder what is hashed), texts are escaped (:func:`lam3db.hashing.escape`).
-- Every rule that can be a CHECK or a UNIQUE is one, and has a name.
-- A body (text of a generation, messages of a sample ...) is NULL only where ``withheld_id``
-  names who withheld it and why; its digest stays.
+- Every rule that can be a CHECK or a UNIQUE is one, by name.
+- A body is NULL only where ``withheld_id`` names who withheld it and why; its digest stays.
 """
 
 from __future__ import annotations
@@ -29,12 +28,13 @@ from lam3db.records import (
 from lam3db.store import columns as _c
 from lam3db.store import tables_rollup as _rollup  # noqa: F401 - its tables are ours too
 from lam3db.store.columns import LARGEST, metadata
+from lam3db.store.tables_copies import stored_copy
 from lam3db.store.tables_review import review, review_item, review_part
 from lam3db.store.tables_watch import issue, issue_event, issue_link, log_entry, withholding
 
 __all__ = [
     "issue", "issue_event", "issue_link", "log_entry", "metadata", "review", "review_item",
-    "review_part", "withholding",
+    "review_part", "stored_copy", "withholding",
 ]  # fmt: skip
 
 media = _c.table(

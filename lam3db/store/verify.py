@@ -148,6 +148,9 @@ def _media(store: Readable, checked: Checked) -> None:
         name = bytes(row.sha256).hex()
         if row.withheld_id is not None:
             checked.withheld += 1
+            if root.has(name):
+                fault = "it is withheld, and its file is there: `lam3db db gc --remove`"
+                checked.faults.append(f"{checked.what} {name[:12]}: {fault}")
             continue
         try:
             size = len(root.read(name))

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 from lam3db.errors import MediaError
 from lam3db.media import Limits, decode, inspect_image, read_file, sniff
 
-MINI = Path(__file__).parent.parent / "data" / "mini_bench"
+MINI = Path(__file__).parents[2] / "data" / "mini_bench"
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 

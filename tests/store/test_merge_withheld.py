@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from lam3db.pipeline.merge import merge_database
+from lam3db.pipeline.purge import purge
 from lam3db.store.engine import open_store
+from lam3db.store.purge import Target
 
 WITHHELD = {
     "generation": "text = 'same' AND origin_id IS NULL",
@@ -69,3 +71,15 @@ def test_a_body_does_not_come_back_with_its_copy(sides: tuple[str, str], target:
         copies = text("SELECT count(*) FROM generation WHERE origin_id IS NOT NULL")
         assert conn.execute(copies).scalar() == 1
     assert merging.faults(target) == []
+
+
+def test_a_merge_does_not_bring_back_what_was_purged(sides: tuple[str, str], target: str) -> None:
+    with open_store(sides[0], mode="write") as store:
+        purge(store, Target(dataset="bench"), "me", "unlawful")
+    for first, then in (sides, sides[::-1]):
+        merge_database(target, first)
+        merge_database(target, then)
+        with open_store(target, mode="read") as store, store.read() as conn:
+            asked = "SELECT count(*) FROM sample WHERE prompt LIKE 'prompt 1 %'"
+            assert conn.execute(text(asked)).scalar_one() == 0
+        assert merging.faults(target) == []

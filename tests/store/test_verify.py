@@ -136,6 +136,12 @@ def test_what_is_withheld_is_no_fault(store: Store) -> None:
         conn.execute(text("UPDATE behavior SET text = NULL, withheld_id = 1"))
         conn.execute(text("UPDATE sample SET messages = NULL, prompt = NULL, withheld_id = 1"))
         conn.execute(text("UPDATE media SET withheld_id = 1"))
+        images = [bytes(one).hex() for one in conn.scalars(text("SELECT sha256 FROM media"))]
+    assert [fault.partition(": ")[2] for fault in faults(store)] == [
+        "it is withheld, and its file is there: `lam3db db gc --remove`"
+    ]
+    for one in images:
+        MediaRoot(store.media_root).remove(one)
     assert faults(store) == []
     assert sum(one.withheld for one in verify(store)) == 9
 
