@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lam3db.datasets.results.formats import Reader, ReadOptions
-    from lam3db.store.engine import Store
+    from lam3db.store.purge import withheld_images
+from lam3db.store.engine import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,13 @@ def _state(path: Path) -> str:
 
 
 def _put_images(store: Store, files: Mapping[str, Path], media: Mapping[str, Any]) -> None:
+    """Keep every image but those that are withheld."""
     root = MediaRoot(store.media_root)
+    with store.read() as conn:
+        gone = withheld_images(conn)
     for sha256, one in media.items():
+        if sha256 in gone:
+            continue
         try:
             root.put(read_file(files[sha256]), one)
         except MediaError as error:
