@@ -13,6 +13,7 @@ from lam3db.cli import (
     doctor,
     ensemble,
     explain,
+    flips,
     generate,
     init,
     issue,
@@ -70,6 +71,7 @@ app.command("report", rich_help_panel=READ)(report.report)
 app.command("compare", rich_help_panel=READ)(compare.compare)
 app.command("explain", rich_help_panel=READ)(explain.explain)
 app.command("agree", rich_help_panel=READ)(agree.agree)
+app.command("flips", rich_help_panel=READ)(flips.flips)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)

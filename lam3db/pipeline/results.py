@@ -19,14 +19,14 @@ from lam3db.media import MediaRoot, read_file
 from lam3db.pipeline.results_store import ResultsIn, Stored
 from lam3db.pipeline.results_survey import Survey, survey
 from lam3db.pipeline.watch import Silence, Watch
+from lam3db.store.purge import withheld_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from lam3db.datasets.results.formats import Reader, ReadOptions
-    from lam3db.store.purge import withheld_images
-from lam3db.store.engine import Store
+    from lam3db.store.engine import Store
 
 
 @dataclass(frozen=True, slots=True)

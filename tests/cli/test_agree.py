@@ -42,3 +42,16 @@ def test_agree_is_printed_and_written(folder: Path) -> None:
     assert (folder / "agree.csv").read_text().startswith("section,judge,judge_digest,")
     wrong = lam3db(folder, "agree", "--against", "human:ana", code=1)
     assert "did you mean 'human:anna'" in wrong.stderr
+
+
+def test_flips_are_listed_and_exported(folder: Path) -> None:
+    wrong = lam3db(folder, "flips", "guard", "guard", code=1)
+    names = [word.strip("',") for word in wrong.stderr.split() if word.startswith("'guard#")]
+    shown = lam3db(folder, "flips", *names[:2], "--limit", "3", "--export", "flips.jsonl")
+    assert "3 of 8 flips listed" in shown.stdout
+    assert "8 flips to flips.jsonl" in shown.stderr
+    rows = [json.loads(line) for line in (folder / "flips.jsonl").read_text().splitlines()]
+    assert {row["direction"] for row in rows} == {"to safe"}
+    lam3db(folder, "show", str(rows[0]["generation_id"]))
+    piped = lam3db(folder, "flips", *names[:2], "--export", "-").stdout
+    assert [json.loads(line) for line in piped.splitlines()] == rows
