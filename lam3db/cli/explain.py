@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lam3db.metrics import Question, Scope
     from lam3db.report.refs import Ref
 
+_NONE = "(none)"  # as tables print what has no such label
 _EXPECTED = re.compile(r"\s*(\d+\s*/\s*\d+|\d+(\.\d+)?(e-?\d+)?\s*%?)\s*")
 
 
@@ -129,7 +130,8 @@ def _of_words(words: _Words, metric: str | None) -> Ref:
     from lam3db.report.refs import Ref, checked_metric
     from lam3db.store.groups import group_keys
 
-    group = pairs(list(words.row), "--row")
+    given = pairs(list(words.row), "--row")
+    group = {key: "" if value == _NONE else value for key, value in given.items()}
     group_keys(list(group))
     asked = [key.strip() for key in (words.by or "").split(",")]
     if missing := [key for key in asked if key not in {*group, "judge", ""}]:

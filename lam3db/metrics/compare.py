@@ -17,8 +17,8 @@ from lam3db.stats.paired import (
     RESAMPLES,
     SEED,
     DifferenceTally,
+    PairedTest,
     PairTally,
-    Test,
     mcnemar,
     shares_interval,
     shares_test,
@@ -88,7 +88,7 @@ class Comparison:
     b: float | None
     difference: float | None
     interval: Interval
-    test: Test | None
+    test: PairedTest | None
     dropped: Dropped
     both: int | None = None
     only_a: int | None = None
@@ -282,7 +282,7 @@ def _difference(cluster: list[tuple[float, float]]) -> DifferenceTally:
     return DifferenceTally(len(cluster), sum(differences), min(differences), max(differences))
 
 
-def _told(test: Test, tallies: Sequence[PairTally | DifferenceTally]) -> Test | None:
+def _told(test: PairedTest, tallies: Sequence[PairTally | DifferenceTally]) -> PairedTest | None:
     """Return the test where it tells anything: one behavior of several pairs tests nothing."""
     n = sum(tally.n for tally in tallies)
     return test if n and (len(tallies) > 1 or n == 1) else None

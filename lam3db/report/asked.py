@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from lam3db.report.lenses import JudgeColumn
 
-NONE = "(none)"
 _FLAGS = {"yes": 1, "true": 1, "1": 1, "no": 0, "false": 0, "0": 0}
 _MOST = 6
 
@@ -108,7 +107,8 @@ def _frame(conn: Connection, ref: Ref) -> Frame:
         run = find_run(conn, ref.run, "run:")
         runs, ids = (run.id,), tuple(v.id for v in versions if v.id == run.dataset_id)
     elif ref.datasets:
-        found = (resolve(conn, Scope(dataset=name))[0].datasets for name in ref.datasets)
+        exact = {f"{v.name}@{v.version}": (v.id,) for v in versions}
+        found = [exact.get(n) or resolve(conn, Scope(dataset=n))[0].datasets for n in ref.datasets]
         ids = tuple(sorted({one for some in found for one in some}))
     else:
         ids = _default(conn)
@@ -122,12 +122,12 @@ def _default(conn: Connection) -> tuple[int, ...]:
 def _id(conn: Connection, key: str, word: str) -> int | str | None:
     """Return the id behind a group's word: a digest's start, a name, or the text itself."""
     if key in ("attack", "category"):
-        return "" if word == NONE else escape(word)
+        return escape(word)
     if key == "benign":
         return _flag(word)
     if key.startswith(CONFIG):
         return _setting(word)
-    if word in ("", NONE):
+    if not word:
         return None
     if key == "run":
         return find_run(conn, word, "run=").id
@@ -153,7 +153,7 @@ def _flag(word: str) -> int:
 
 def _setting(word: str) -> str:
     """Return a setting as it is stored: JSON, or nothing; a plain word is a text."""
-    if word in ("", NONE):
+    if not word:
         return ""
     try:
         json.loads(word)

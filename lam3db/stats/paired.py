@@ -57,7 +57,7 @@ class DifferenceTally:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class PairedTest:
     """A two-sided p-value and how it was found.
 
     ``method`` is ``mcnemar-exact``, ``sign-flip-exact`` (every flip counts) or ``sign-flip``
@@ -77,7 +77,9 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * float(binom.cdf(min(only_a, only_b), n, 0.5))) if n else 1.0
 
 
-def shares_test(tallies: Iterable[PairTally], resamples: int = RESAMPLES, seed: int = SEED) -> Test:
+def shares_test(
+    tallies: Iterable[PairTally], resamples: int = RESAMPLES, seed: int = SEED
+) -> PairedTest:
     """Test that A and B say yes equally often, by flipping A and B in whole clusters.
 
     Under the hypothesis that A and B are alike each cluster's surplus of A is as likely to be
@@ -87,15 +89,15 @@ def shares_test(tallies: Iterable[PairTally], resamples: int = RESAMPLES, seed: 
     surpluses = [tally.only_a - tally.only_b for tally in some]
     if all(tally.n == 1 for tally in some):
         only_a, only_b = sum(t.only_a for t in some), sum(t.only_b for t in some)
-        return Test(mcnemar(only_a, only_b), "mcnemar-exact")
+        return PairedTest(mcnemar(only_a, only_b), "mcnemar-exact")
     if sum(map(abs, surpluses)) <= _MOST_STATES:
-        return Test(_flipped_counts(surpluses), "sign-flip-exact")
+        return PairedTest(_flipped_counts(surpluses), "sign-flip-exact")
     return _flipped(surpluses, resamples, seed)
 
 
 def values_test(
     tallies: Iterable[DifferenceTally], resamples: int = RESAMPLES, seed: int = SEED
-) -> Test:
+) -> PairedTest:
     """Test that A's and B's values have one mean, by flipping A and B in whole clusters."""
     return _flipped([tally.total for tally in tallies if tally.n], resamples, seed)
 
@@ -119,24 +121,24 @@ def _flipped_counts(surpluses: Sequence[int]) -> float:
     return min(1.0, float(chance[far].sum()))
 
 
-def _flipped(totals: Sequence[float], resamples: int, seed: int) -> Test:
+def _flipped(totals: Sequence[float], resamples: int, seed: int) -> PairedTest:
     import numpy as np
 
     sums = np.array([total for total in totals if total], dtype=float)
     if not len(sums):
-        return Test(1.0, "sign-flip-exact")
+        return PairedTest(1.0, "sign-flip-exact")
     # sums that are equal but for their rounding are equal
     least = abs(math.fsum(sums)) - 1e-12 * float(np.abs(sums).sum())
     if len(sums) <= ENUMERATED:
         codes = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
         far = np.abs((2 * codes - 1) @ sums) >= least
-        return Test(float(far.mean()), "sign-flip-exact")
+        return PairedTest(float(far.mean()), "sign-flip-exact")
     draw = np.random.default_rng(seed)
     far_ones = 0
     for rows in _chunks(resamples, len(sums)):
         signs = draw.integers(0, 2, (rows, len(sums)), dtype=np.int8)
         far_ones += int((np.abs((2.0 * signs - 1) @ sums) >= least).sum())
-    return Test((1 + far_ones) / (1 + resamples), "sign-flip", resamples)
+    return PairedTest((1 + far_ones) / (1 + resamples), "sign-flip", resamples)
 
 
 def shares_interval(tallies: Iterable[PairTally], level: float = LEVEL) -> Interval:

@@ -61,6 +61,8 @@ def test_a_row_in_words_is_the_same(url: str) -> None:
     words = ["--by", "model,attack", "--row", "model=demo", "--row", "attack=none"]
     shown = call(url, "explain", *words, "--judge", "refusal")
     assert shown.stdout == call(url, "explain", row["ref"]).stdout
+    none = call(url, "explain", "--row", "dataset=(none)", "--judge", "refusal")
+    assert isinstance(none.exception, Lam3Error), "every answer has a dataset"
     only = call(url, "explain", row["ref"], "--metric", "mean")
     assert "1 / 2" not in only.stdout
 

@@ -271,6 +271,23 @@ def test_a_row_is_asked_for_in_words(store: Store) -> None:
             explain(conn, Ref(judge, datasets=("bench@7",)))
 
 
+def test_a_label_that_looks_like_none_is_not_none(sqlite_url: str) -> None:
+    with open_store(sqlite_url, mode="write") as store, store.write() as conn:
+        world = World(conn)
+        samples = [sample(f"aim {i}", category=("", "(none)")[i % 2]) for i in range(3)]
+        data = world.dataset(samples, "odd@name")
+        answered = world.answer(data, world.model(), world.config())
+        told = dict.fromkeys(answered.ids.values(), COMPLIED)
+        world.score(answered, world.judge(refusal()), told)
+        report = build_report(conn, by=["category"])
+        totals = []
+        for row in report.rows:
+            found = explain(conn, parse_ref(report.ref(row, report.judges[0])))
+            assert found.number == row.numbers[0]
+            totals.append(found.number.counts.total)
+        assert sorted(totals) == [1, 2]
+
+
 def test_an_old_ref_asks_what_it_asked_though_the_policy_and_the_dataset_moved_on(
     store: Store,
 ) -> None:
