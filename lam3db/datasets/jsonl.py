@@ -46,12 +46,7 @@ def stream_jsonl(path: Path, faults: Faults, encoding: str | None = None) -> Ite
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; raise ValueError with what is wrong with it."""
     try:
-        value = json.loads(
-            text,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            object_pairs_hook=_no_repeats,
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, " if error.lineno > 1 else ""
         raise ValueError(f"no JSON: {error.msg} at {where}column {error.colno}") from None
@@ -82,12 +77,19 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(limit):
         level = [
             inner
             for item in level
-            if isinstance(item, dict | list)
             for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, dict | list)
         ]
-    return any(isinstance(item, dict | list) for item in level)
+        if not level:
+            return False
+    return True
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_no_repeats
+)

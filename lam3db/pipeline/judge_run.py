@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from lam3db.pipeline.provenance import Provenance
     from lam3db.records import JudgeIdentity
 
 
 def start_judge_run(
-    conn: Connection, identity: JudgeIdentity, judge_id: int, requested: Mapping[str, Any]
+    conn: Connection,
+    identity: JudgeIdentity,
+    judge_id: int,
+    requested: Mapping[str, Any],
+    seen: Provenance | None = None,
 ) -> tuple[int, str]:
-    """Write the run of one judge; return its id and uid."""
-    seen = provenance()
+    """Write the run of one judge; return its id and uid. ``seen``: what was seen already."""
+    seen = seen or provenance()
     run = RunStart(
         kind=RunKind.JUDGE,
         model_version_id=None,

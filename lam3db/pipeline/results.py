@@ -1,13 +1,16 @@
 """Results that others stored, into the store: samples, answers and what judges said of them.
 
-A file is read twice: once to find every fault and to know every sample, once to store, in one
-transaction. What must hold: nothing is stored where anything is wrong; the same file again
+A file is looked at before anything is stored, to find every fault and to know every sample; a large
+one is then read a second time, so that its answers are never all held. Everything is stored in
+one transaction. What must hold: nothing is stored where anything is wrong; the same file again
 changes nothing; an attempt without an answer is asked for by a run and has none, so it is in
 every denominator; what is imported can be judged again like our own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,11 +25,16 @@ from lam3db.pipeline.watch import Silence, Watch
 from lam3db.store.purge import withheld_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lam3db.datasets.results.formats import Reader, ReadOptions
+    from lam3db.datasets.results.record import ResultRecord
     from lam3db.store.engine import Store
+
+
+KEPT = 256 << 20
+"""Bytes of a file whose records are held between looking and storing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,24 @@ class Imported:
     stored: Stored
 
 
-def look(job: ImportJob) -> Survey:
-    """Read everything once and store nothing; raise InputError with every fault."""
+def look(job: ImportJob, kept: list[ResultRecord] | None = None) -> Survey:
+    """Read everything once and store nothing; ``kept`` gets every record, where it is given.
+
+    Raises:
+        InputError: everything that is wrong with the file.
+
+    """
     faults = Faults(job.path)
-    return survey(job.reader(job.path, faults, job.options), faults, job.dataset)
+    records = job.reader(job.path, faults, job.options)
+    if kept is not None:
+        records = _keeping(records, kept)
+    return survey(records, faults, job.dataset)
+
+
+def _keeping(records: Iterator[ResultRecord], kept: list[ResultRecord]) -> Iterator[ResultRecord]:
+    for record in records:
+        kept.append(record)
+        yield record
 
 
 def import_results(store: Store, job: ImportJob, watch: Watch | None = None) -> Imported:
@@ -65,9 +87,26 @@ def import_results(store: Store, job: ImportJob, watch: Watch | None = None) -> 
         ConfigError: an option is wrong.
 
     """
-    watch = watch or Silence()
-    before = _state(job.path)
-    seen = look(job)
+    with _without_collector():
+        return _import(store, job, watch or Silence())
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Do without the search for cycles: records have none, and it would visit each of them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:
+    before, size = _state(job.path)
+    kept: list[ResultRecord] | None = [] if size <= KEPT else None
+    seen = look(job, kept)
     images = job.options.images
     if images is not None:
         _put_images(store, images.files, images.media)
@@ -78,28 +117,34 @@ def import_results(store: Store, job: ImportJob, watch: Watch | None = None) -> 
             media = tuple(images.media.values()) if images is not None else ()
             one = ResultsIn(conn, seen, Faults(job.path), requested)
             one.prepare(media)
-            one.store(job.reader(job.path, Faults(job.path), job.options), watch)
+            again = (
+                iter(kept)
+                if kept is not None
+                else job.reader(job.path, Faults(job.path), job.options)
+            )
+            one.store(again, watch)
             stored = one.finish()
-            if _state(job.path) != before:
+            if _state(job.path)[0] != before:
                 raise InputError(f"{job.path}: has changed while it was read; nothing was stored")
     finally:
         watch.end()
     return Imported(seen, stored)
 
 
-def _state(path: Path) -> str:
-    """Return the hex SHA-256 of a file, or of the names and contents of a folder's files."""
+def _state(path: Path) -> tuple[str, int]:
+    """Return the hex SHA-256 and the bytes of a file, or of a folder's names and contents."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     try:
         if not path.is_dir():
-            return file_sha256(path)
-        state = hashlib.sha256()
+            return file_sha256(path), path.stat().st_size
+        state, size = hashlib.sha256(), 0
         for file in sorted(path.rglob("*")):
             if file.is_file():
                 name = file.relative_to(path).as_posix()
                 state.update(f"{name}\0{file_sha256(file)}\n".encode())
-        return state.hexdigest()
+                size += file.stat().st_size
+        return state.hexdigest(), size
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 

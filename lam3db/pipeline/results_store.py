@@ -21,7 +21,7 @@ from lam3db.records import Answer, RunKind, RunStatus, Sees, Stage, Subject, ima
 from lam3db.store import results, writes
 from lam3db.store.insert import lock_findings, lock_generations, lock_versions
 from lam3db.store.put_results import SaidIn, put_said, stored_answers
-from lam3db.store.put_samples import put_samples, put_version
+from lam3db.store.put_samples import put_members, put_samples, put_version
 from lam3db.store.writes import DatasetRow, FailureIn, GenerationIn, RunCounts, RunStart
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class ResultsIn:
         self._runs: dict[tuple[int, int], _Run] = {}
         self._judges: dict[bytes, _Judge] = {}
         self._digests = JudgeDigests()
+        self._here = provenance()
 
     def prepare(self, media: Sequence[Media]) -> None:
         """Write samples, datasets, models, configs, selections and judges."""
@@ -192,8 +193,12 @@ class ResultsIn:
         for sample, attempts in group.attempts.items():
             by_count[attempts].append(sample)
         for attempts, samples in sorted(by_count.items()):
-            members = [(self._keys[self._seen.samples[one][0]], self._ids[one]) for one in samples]
-            selection = writes.put_selection(self._conn, members)
+            digests = [self._seen.samples[one][0] for one in samples]
+            members = [
+                (self._keys[digest], digest, self._ids[one])
+                for one, digest in zip(samples, digests, strict=True)
+            ]
+            selection = put_members(self._conn, members)
             there = results.import_of(self._conn, model, config, selection, attempts)
             planned = attempts * len(members)
             self._runs[number, attempts] = _Run(
@@ -267,7 +272,6 @@ class ResultsIn:
     def _started(self, run: _Run) -> int:
         """Return the run, begun if it is not."""
         if run.id is None:
-            seen = provenance()
             started = RunStart(
                 kind=RunKind.GENERATE,
                 model_version_id=run.model,
@@ -275,13 +279,13 @@ class ResultsIn:
                 selection_id=run.selection,
                 dataset_id=run.dataset,
                 judge_id=None,
-                environment_id=writes.put_environment(self._conn, seen.environment),
+                environment_id=writes.put_environment(self._conn, self._here.environment),
                 replicates=run.attempts,
                 seed=None,
                 requested=self._requested,
                 effective=dict(run.value),
                 options={},
-                **seen.columns(),
+                **self._here.columns(),
             )
             run.id, _ = writes.start_run(self._conn, started)
         return run.id
@@ -319,7 +323,9 @@ class ResultsIn:
         """Return the judge's run, begun if it is not."""
         if judge.run is None:
             identity = judge.judge.identity
-            judge.run, _ = start_judge_run(self._conn, identity, judge.id, self._requested)
+            judge.run, _ = start_judge_run(
+                self._conn, identity, judge.id, self._requested, self._here
+            )
         return judge.run
 
 

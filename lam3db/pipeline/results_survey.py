@@ -122,6 +122,7 @@ class _Look:
         self.dataset = dataset
         self.seen = Survey()
         self._samples: dict[bytes, int] = {}
+        self._plain: dict[tuple[object, ...], int] = {}
         self._groups: dict[tuple[int, int], int] = {}
         self._by_digest: dict[tuple[bytes, bytes], int] = {}
         self._attempts: dict[tuple[int, str], tuple[int, int, int | None, int]] = {}
@@ -170,6 +171,15 @@ class _Look:
                 self.seen.replicate_of[at] -= 1
 
     def _sample(self, record: ResultRecord) -> int:
+        if record.metadata or record.attack.parameters:
+            return self._numbered(record)
+        here = record.messages, record.behavior, record.attack.name, record.target
+        number = self._plain.get(here)
+        if number is None:
+            number = self._plain[here] = self._numbered(record)
+        return number
+
+    def _numbered(self, record: ResultRecord) -> int:
         sample = sample_of(record)
         digest = sample.digest
         number = self._samples.get(digest)

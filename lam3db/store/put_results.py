@@ -80,14 +80,14 @@ def put_said(
     """
     written = Written()
     known = _Known(conn, judge_id, rows)
-    fresh: list[SaidIn] = []
+    fresh: list[tuple[SaidIn, Content]] = []
     said: dict[int, Content] = {}
     for row in rows:
         stored, content = known.scored.get(row.generation_id), _content(row.finding)
         before = said.get(row.generation_id) if stored is None else known.contents[stored]
         if before is None:
             said[row.generation_id] = content
-            fresh.append(row)
+            fresh.append((row, content))
         elif before == content:
             written.known += 1
         else:
@@ -126,7 +126,8 @@ def _attributes(conn: Connection, findings: Sequence[int]) -> dict[int, tuple[An
 
 
 def _content(finding: Finding) -> Content:
-    numbers = tuple(sorted((name, float(value)) for name, value in finding.attributes.items()))
+    said = finding.attributes
+    numbers = tuple(sorted((name, float(said[name])) for name in said)) if said else ()
     return (
         str(finding.status),
         None if finding.value is None else float(finding.value),
@@ -138,7 +139,11 @@ def _content(finding: Finding) -> Content:
 
 
 def _write(
-    conn: Connection, run_id: int, judge_id: int, rows: Sequence[SaidIn], known: _Known
+    conn: Connection,
+    run_id: int,
+    judge_id: int,
+    rows: Sequence[tuple[SaidIn, Content]],
+    known: _Known,
 ) -> None:
     at = now()
     places: dict[bytes, dict[Content, int]] = {
@@ -147,8 +152,7 @@ def _write(
     }
     new: dict[tuple[bytes, int], tuple[Content, Finding]] = {}
     linked: list[tuple[int, bytes, int, Content]] = []
-    for row in rows:
-        content = _content(row.finding)
+    for row, content in rows:
         there = places.setdefault(row.subject_digest, {})
         if content not in there:
             there[content] = max(known.replicates.get(row.subject_digest, ()), default=-1) + 1

@@ -16,6 +16,7 @@ from lam3db.errors import InputError, StoreError
 from lam3db.records import Dataset, images_of, selection_digest, text_of
 from lam3db.redaction import redact
 from lam3db.store import tables as t
+from lam3db.store.bulk import insert_new
 from lam3db.store.insert import (
     get_or_insert,
     get_or_insert_all,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lam3db.records import Behavior, Media, Sample
 
 _SHOWN = 20
+_MEMBER = ("selection_id", "sample_id", "key", "position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,12 @@ def _put_all_samples(
 
 
 def put_members(conn: Connection, members: Sequence[tuple[str, bytes, int]]) -> int:
-    """Write (key, sample digest, sample id) as a selection; its order is the first one seen."""
+    """Write (key, sample digest, sample id) as a selection; its order is the first one seen.
+
+    Raises:
+        StoreError: a key or a sample is there twice.
+
+    """
     row = {
         "digest": selection_digest([(key, digest) for key, digest, _ in members]),
         "sample_count": len(members),
@@ -213,12 +220,14 @@ def put_members(conn: Connection, members: Sequence[tuple[str, bytes, int]]) -> 
     lock_versions(conn)
     selection = get_or_insert(conn, t.selection, row, "digest")
     rows = [
-        {"selection_id": selection, "sample_id": sample, "key": stored(key), "position": position}
+        (selection, sample, stored(key), position)
         for position, (key, _, sample) in enumerate(members)
     ]
     there = select(func.count()).where(t.selection_sample.c.selection_id == selection)
-    if rows and not conn.execute(there).scalar_one():  # another process may have written it
-        conn.execute(t.selection_sample.insert(), rows)
+    if not rows or conn.execute(there).scalar_one():  # another process may have written it
+        return selection
+    if insert_new(conn, t.selection_sample, _MEMBER, rows) != len(rows):
+        raise StoreError("a selection would hold a sample or a key twice")
     return selection
 
 

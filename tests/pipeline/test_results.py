@@ -15,6 +15,7 @@ from results_maps import PLAIN, job, rows, take
 
 from lam3db.errors import InputError
 from lam3db.metrics.numbers import Scope
+from lam3db.pipeline import results
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import judge_pending
 from lam3db.report.build import build_report
@@ -238,18 +239,28 @@ judges:
     assert found == [("ok", 2), ("unparsed", 2)]
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(store_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 1 << 20])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
     from dataclasses import replace
 
+    monkeypatch.setattr(results, "KEPT", kept)
     asked = job(tmp_path, HEAD + "a,m,p1,Sure,1\n")
-    passes = []
 
     def restless(path, faults, options):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        passes.append(1)
-        if len(passes) == 2:
-            path.write_text(HEAD + "a,m,p1,Sure thing,1\n")
-        return asked.reader(path, faults, options)
+        yield from asked.reader(path, faults, options)
+        path.write_text(HEAD + "a,m,p1,Sure thing,1\n")
 
     with pytest.raises(InputError, match="has changed while it was read"):
         take(store_url, replace(asked, reader=restless))
     assert rows(store_url, "SELECT count(*) FROM generation") == [(0,)]
+
+
+def test_a_large_file_is_read_twice_and_gives_the_same(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "KEPT", 0)
+    data = HEAD + "".join(f"k{n},m,p{n},answer {n},{n % 2}\n" for n in range(50))
+    take(store_url, job(tmp_path, data))
+    assert _counts(store_url, "m") == (25, 50, 50)

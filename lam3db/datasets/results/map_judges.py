@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import Labels, number_of, text_of_value
+from lam3db.datasets.results.paths import top_of
 from lam3db.datasets.results.record import SEEN, VERSION, Said, imported_judge
 from lam3db.records import LONGEST_ATTRIBUTE, Finding, ScoreStatus, Verdict
 
@@ -42,7 +43,7 @@ class JudgeReader:
         found = {s.path for s in (*sources, *one.attributes.values()) if s is not None and s.path}
         if one.list is None:
             return found
-        return {path for path in found if path.split(".")[0] != _INNER} | {one.list}
+        return {path for path in found if top_of(path) != _INNER} | {one.list}
 
     def read(self, row: int, cells: Cells) -> Iterator[Said]:
         """Yield what is said of this attempt; each judge once."""

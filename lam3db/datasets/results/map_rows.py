@@ -6,13 +6,12 @@ word without a meaning is ``unparsed``; a judge is one object for the whole file
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import number_of, posed, text_of_value
 from lam3db.datasets.results.map_judges import JudgeReader
-from lam3db.datasets.results.paths import ABSENT, list_at, value_at
+from lam3db.datasets.results.paths import ABSENT, list_at, top_of, value_at
 from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
 from lam3db.errors import InputError, did_you_mean
 from lam3db.hashing import canonical_json
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from lam3db.datasets.lines import Row
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.datasets.results.map_shape import MapShape, Plan, Source
+    from lam3db.datasets.results.record import Said
     from lam3db.records import GenerationConfig, ModelVersion
 
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
@@ -49,12 +49,13 @@ class Cells:
         """Return what a source says; None where nothing is there."""
         if source is None:
             return None
-        if source.path is None:
+        path = source.path
+        if path is None:
             return source.constant
-        value = value_at(self.values, source.path)
+        value = self.values[path] if path in self.values else value_at(self.values, path)
         if value is ABSENT:
             return None
-        self._used.add(source.path)
+        self._used.add(path)
         if isinstance(value, str):
             if not value:
                 return None if self._empty and not source.empty_is_answer else value
@@ -108,7 +109,7 @@ class RowReader:
                 raise InputError("the map names no response (fields.response)")
         if not is_table:
             return
-        tops = {path.split(".")[0].split("[")[0]: path for path in self._wanted()}
+        tops = {top_of(path): path for path in self._wanted()}
         wrong = [path for top, path in tops.items() if top not in columns and path not in columns]
         faults = [f"no column {name!r}{did_you_mean(name, columns)}" for name in wrong]
         if faults:
@@ -127,7 +128,7 @@ class RowReader:
             for judge in judges:
                 found |= judge.paths()
         inner = ("item", "item_index")
-        return {path for path in found if path.split(".")[0].split("[")[0] not in inner}
+        return {path for path in found if top_of(path) not in inner}
 
     def read(self, row: Row) -> Iterator[ResultRecord]:
         """Yield the attempts of a row; a fault leaves out its attempt."""
@@ -137,11 +138,10 @@ class RowReader:
         for element in self._elements(row.line, cells):
             for plan, judges in zip(self._shape.plans, self._judges, strict=True):
                 before = self._faults.count
-                record = self._record(row.line, element, plan)
-                if record is not None:
-                    said = [one for judge in judges for one in judge.read(row.line, element)]
-                    if self._faults.count == before:
-                        yield replace(record, findings=tuple(said))
+                said = tuple(one for judge in judges for one in judge.read(row.line, element))
+                record = self._record(row.line, element, plan, said)
+                if record is not None and self._faults.count == before:
+                    yield record
 
     def _is_wanted(self, values: Mapping[str, Any]) -> bool:
         for path, words in self._shape.only.items():
@@ -170,11 +170,13 @@ class RowReader:
             item = items[0] if len(items) == 1 else dict(zip(names, items, strict=True))
             yield cells.within("item", item).within("item_index", at)
 
-    def _record(self, row: int, cells: Cells, plan: Plan) -> ResultRecord | None:
+    def _record(
+        self, row: int, cells: Cells, plan: Plan, said: tuple[Said, ...]
+    ) -> ResultRecord | None:
         told = _Told(row, cells, plan.fields, self._faults)
         model = told.text("model") if self._options.model is None else self._options.model
-        messages = self._messages(told)
         prompt = told.text("prompt")
+        messages = self._messages(told, prompt)
         behavior = told.text("behavior") or prompt
         if not model:
             self._faults.add(row, told.column("model"), "there is no model")
@@ -207,9 +209,10 @@ class RowReader:
             prompt_tokens=told.count("prompt_tokens") or 0,
             completion_tokens=told.count("completion_tokens") or 0,
             latency_ms=max(0.0, told.number("latency_ms") or 0.0),
+            findings=said,
         )
 
-    def _messages(self, told: _Told) -> tuple[Message, ...] | None:
+    def _messages(self, told: _Told, prompt: str | None) -> tuple[Message, ...] | None:
         whole = told.messages()
         if whole is not None:
             return whole
@@ -220,7 +223,6 @@ class RowReader:
                 images.append(image)
             else:
                 told.unseen.setdefault("image", []).append(name)
-        prompt = told.text("prompt")
         if prompt is None and not images:
             return None
         return posed(prompt, *images, system=told.text("system"))
@@ -262,7 +264,10 @@ class _Told:
         return name if source is None or source.path is None else source.path
 
     def text(self, name: str) -> str | None:
-        value = self._cells.get(self._fields.get(name))
+        source = self._fields.get(name)
+        if source is None:
+            return None
+        value = self._cells.get(source)
         if value is None or isinstance(value, str):
             return value
         text = text_of_value(value)
@@ -271,7 +276,8 @@ class _Told:
         return text
 
     def number(self, name: str) -> float | None:
-        value = self._cells.get(self._fields.get(name))
+        source = self._fields.get(name)
+        value = None if source is None else self._cells.get(source)
         if value is None or value == "":
             return None
         number = number_of(value)
@@ -303,7 +309,8 @@ class _Told:
         parameters = {
             name.removeprefix(_PARAMETERS): value
             for name, source in self._fields.items()
-            if name.startswith(_PARAMETERS) and (value := self._cells.get(source)) is not None
+            if name[0] == "a" and name.startswith(_PARAMETERS)
+            if (value := self._cells.get(source)) is not None
         }
         return Attack(self.text("attack") or "none", parameters)
 

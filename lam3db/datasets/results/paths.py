@@ -48,6 +48,11 @@ def list_at(values: Mapping[str, Any], path: str) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
+def top_of(path: str) -> str:
+    """Return the column that a way begins with."""
+    return path.partition(".")[0].partition("[")[0]
+
+
 @cache
 def steps(path: str) -> tuple[str | int, ...] | None:
     """Return the steps of a way; None for what can only be a column's name."""
