@@ -1,10 +1,10 @@
 """The sums that metrics need: one query per judge, one row per group, behavior and outcome.
 
 How the population is defined, and why: *wanted* are the samples in scope, each once (a sample
-that two datasets share is one sample, unless rows are made per dataset); *asked* is what
-generate runs were asked for. A unit is an answer in variant 0, or something asked for that
-has no answer; so what failed or was never made is counted, as that. Each unit has exactly
-one outcome under a judge.
+that two datasets share is one sample, unless rows are made per dataset); *absent* is what
+generate runs were asked for and did not store. A unit is an answer in variant 0, or something
+asked for that has no answer; so what failed or was never made is counted, as that. Each unit
+has exactly one outcome under a judge.
 
 What must hold: the latest revision of a score counts and no other; only a score of status
 ``ok`` carries a verdict or a value into a sum; the judge's first opinion (replicate 0) is
@@ -156,23 +156,28 @@ def population(frame: Frame, keys: Sequence[str]) -> str:
     unit = _UNIT.format(
         tags="".join(f", w.{name}" for name in tags),
         stored=same.format("g"),
-        asked=same.format("a"),
+        absent=same.format("a"),
         models=models,
     )
     pair = _PAIR.format(models=models)
-    return f"WITH RECURSIVE {_ASKED}, pair AS ({pair}), wanted AS ({wanted}), unit AS ({unit})"
+    return f"WITH RECURSIVE {_ABSENT}, pair AS ({pair}), wanted AS ({wanted}), unit AS ({unit})"
 
 
-_ASKED = """numbers(replicate) AS (
+# what was asked for and is not there: found by look-ups, so that only it is made distinct
+_ABSENT = """numbers(replicate) AS (
   SELECT 0 UNION ALL SELECT replicate + 1 FROM numbers
   WHERE replicate + 1 < (SELECT MAX(replicates) FROM run WHERE kind = 'generate')),
 job AS (
   SELECT DISTINCT model_version_id, config_id, selection_id, replicates
   FROM run WHERE kind = 'generate' AND model_version_id IS NOT NULL),
-asked AS (
+absent AS (
   SELECT DISTINCT j.model_version_id, j.config_id, ss.sample_id, n.replicate
   FROM job j JOIN selection_sample ss ON ss.selection_id = j.selection_id
-  JOIN numbers n ON n.replicate < j.replicates)"""
+  JOIN numbers n ON n.replicate < j.replicates
+  WHERE NOT EXISTS (
+    SELECT 1 FROM generation g
+    WHERE g.model_version_id = j.model_version_id AND g.config_id = j.config_id
+      AND g.sample_id = ss.sample_id AND g.replicate = n.replicate AND g.variant = 0))"""
 
 _WANTED = """
   SELECT DISTINCT ss.sample_id{tags}
@@ -198,12 +203,8 @@ _UNIT = """
     AND g.sample_id = w.sample_id AND g.variant = 0 {stored}
   UNION ALL
   SELECT a.model_version_id, a.config_id, a.sample_id, a.replicate, NULL{tags}
-  FROM wanted w JOIN asked a ON a.sample_id = w.sample_id {asked}
-  WHERE a.model_version_id IN (SELECT m.id FROM model_version m WHERE 1 = 1 {models})
-    AND NOT EXISTS (
-      SELECT 1 FROM generation g
-      WHERE g.model_version_id = a.model_version_id AND g.config_id = a.config_id
-        AND g.sample_id = a.sample_id AND g.replicate = a.replicate AND g.variant = 0)"""
+  FROM wanted w JOIN absent a ON a.sample_id = w.sample_id {absent}
+  WHERE a.model_version_id IN (SELECT m.id FROM model_version m WHERE 1 = 1 {models})"""
 
 _PAIR = """
   SELECT m.id AS model_version_id, c.id AS config_id
