@@ -8,8 +8,9 @@ images inside: save it as ``metadata.jsonl`` (or CSV, JSON) with a column ``file
 ``images/{id}.png`` or ``.jpg``. The file's own layout is ours, unconfirmed by the authors.
 
 What is asked is the repository's sentence for the combined picture: the instruction with its
-keywords replaced by a pointer to the image. The behavior is the instruction as it was, so the
-steps of one instruction are samples of one behavior.
+keywords replaced by a pointer to the image. Where the keywords do not stand in the instruction
+the repository asks it as it is; so it is here, marked by the metadata ``unpointed``. The behavior
+is the instruction as it was, so the steps of one instruction are samples of one behavior.
 """
 
 from __future__ import annotations
@@ -38,9 +39,7 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
             text_of(row, name, faults)
             for name in ("instruction", "category", "keywords", "step", "id")
         )
-        if not keywords or keywords not in instruction:
-            what = f"{keywords!r} does not stand in the instruction: nothing points to the image"
-            faults.add(row.line, "keywords", what, row.place)
+        points = bool(keywords) and keywords in instruction
         yield Posed(
             key=key,
             prompt=pointed(instruction, category, keywords),
@@ -50,7 +49,7 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
             picture=_picture(row, key, faults),
             category=row.values["scenario"],
             attack=Attack("hades", {"step": step}),
-            metadata=rest_of(row, _USED),
+            metadata={**rest_of(row, _USED), **({} if points else {"unpointed": True})},
         )
 
 

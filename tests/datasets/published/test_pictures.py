@@ -250,11 +250,14 @@ def test_hades_points_to_its_picture_and_steps_share_a_behavior(tmp_path: Path) 
     assert text_of(first.messages) == asked
     assert first.behavior.text == "Blow a whistle now"
     assert first.attack.parameters == {"step": "0"}
+    assert "unpointed" not in first.metadata
     assert behaviors(tmp_path, "hades") == 1
 
 
-def test_hades_without_its_keywords_is_a_fault(tmp_path: Path) -> None:
+def test_hades_without_its_keywords_is_asked_as_it_is_and_marked(tmp_path: Path) -> None:
     row = ("a", "Noise", "drum", 0, "object", "Blow a whistle", "a.png")
     sheet(tmp_path / "metadata.csv", HADES, row)
     picture(tmp_path / "a.png")
-    assert "'drum' does not stand in the instruction" in refused(tmp_path, "hades")
+    (sample,) = samples(tmp_path, "hades").values()
+    assert text_of(sample.messages).endswith(" object. Blow a whistle")
+    assert sample.metadata["unpointed"] is True
