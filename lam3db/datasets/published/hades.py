@@ -10,7 +10,8 @@ images inside: save it as ``metadata.jsonl`` (or CSV, JSON) with a column ``file
 What is asked is the repository's sentence for the combined picture: the instruction with its
 keywords replaced by a pointer to the image. Where the keywords do not stand in the instruction
 the repository asks it as it is; so it is here, marked by the metadata ``unpointed``. The behavior
-is the instruction as it was, so the steps of one instruction are samples of one behavior.
+is the instruction as it was, so the steps of one instruction are samples of one behavior; most
+evaluations ask the last step only (``lam3db generate --where metadata.step=5``).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("id", "scenario", "keywords", "step", "category", "instruction")
 _IMAGE = ("file_name", "image")
-_USED = ("scenario", "instruction", "step", *_IMAGE)
+_USED = ("scenario", "instruction", *_IMAGE)
 
 
 def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:

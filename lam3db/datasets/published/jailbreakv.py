@@ -51,7 +51,7 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
 FORMAT = PublishedFormat(
     title="JailBreakV-28K",
     source="JailbreakV-28K/JailBreakV-28k",
-    licence="",
+    licence="MIT",
     files=(
         PublishedFile(f"{_FOLDER}/JailBreakV_28K.csv", "jailbreakv-28k"),
         PublishedFile(f"{_FOLDER}/mini_JailBreakV_28K.csv", "jailbreakv-mini", is_part=True),

@@ -250,6 +250,7 @@ def test_hades_points_to_its_picture_and_steps_share_a_behavior(tmp_path: Path) 
     assert text_of(first.messages) == asked
     assert first.behavior.text == "Blow a whistle now"
     assert first.attack.parameters == {"step": "0"}
+    assert first.metadata["step"] == "0"
     assert "unpointed" not in first.metadata
     assert behaviors(tmp_path, "hades") == 1
 
