@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lam3db.stats.drawn import Drawn, Share, share_of
 from lam3db.stats.paired import PairTally, Test, shares_interval, shares_test
-from lam3db.stats.weighted import Drawn, Share, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
