@@ -64,7 +64,7 @@ def report(
     resamples: ask.Resamples = 2000,
     seed: ask.Seed = 0,
     output: Annotated[
-        str, typer.Option("--format", "-f", help="table, markdown, csv or json.")
+        str, typer.Option("--format", "-f", help="table, markdown, csv, json or latex.")
     ] = "table",
     file: Output = None,
     force: Force = False,

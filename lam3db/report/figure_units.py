@@ -25,7 +25,7 @@ from lam3db.report.figure_values import (
     Point,
     Values,
 )
-from lam3db.report.tables import share_heading, value_name
+from lam3db.report.definitions import share_heading, value_name
 from lam3db.stats.intervals import ShareTally, share_interval
 from lam3db.store.lookup import config_id, model_version_id
 from lam3db.store.units import load_units

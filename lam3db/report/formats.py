@@ -1,4 +1,4 @@
-"""A report as text: for a terminal, Markdown, CSV or JSON.
+"""A report as text: for a terminal, Markdown, CSV, JSON or LaTeX.
 
 What must hold: every format says the same; JSON and CSV carry raw numbers, null or an empty
 cell for what is missing, never NaN. Labels come from datasets: on a terminal they are shown,
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError, did_you_mean
 from lam3db.report.definitions import unsafe_event
+from lam3db.report.latex import latex
 from lam3db.report.tables import Table, footnotes, tables
 from lam3db.report.text import columns, safe_text
 
@@ -34,7 +35,7 @@ _GAP = "  "
 
 
 def render(report: Report, output: str = "table", width: int = WIDTH) -> str:
-    """Return the report as ``table``, ``markdown``, ``csv`` or ``json``, ending in a line feed.
+    """Return the report as ``table``, ``markdown``, ``csv``, ``json`` or ``latex``, ending in a line feed.
 
     Raises:
         ConfigError: another format.
@@ -303,4 +304,5 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "markdown": _markdown,
     "csv": _csv,
     "json": _json,
+    "latex": latex,
 }
