@@ -27,14 +27,14 @@ _TITLE = 15
 def library() -> Any:
     """Return altair; raise MissingDependencyError where the extra is not installed."""
     try:
-        import altair
+        import altair as alt
         import vl_convert  # noqa: F401 - what draws is wanted as well as what describes
     except ImportError as error:
         raise MissingDependencyError(
             f"figures need altair and vl-convert-python ({error}): "
             "`pip install 'lam3db[figures]'`; `lam3db report --plot` draws without them"
         ) from error
-    return altair
+    return alt
 
 
 def label(text: str, most: int = 36) -> str:

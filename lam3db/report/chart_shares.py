@@ -175,7 +175,7 @@ def heat_chart(heat: Heat) -> Any:
     width = width_of(down) + _CELL * len(across)
     notes = [
         (
-            "Share of what was scored, in %, with n under it; a grey cell has no data, which is not "
+            "Share of what was scored, in %, with n under it; a grey cell has no data: that is not "
             f"0 %. Intervals are in the report's table. Scope: {heat.scope}."
         )
     ]

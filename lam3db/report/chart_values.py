@@ -176,7 +176,7 @@ def agreement_chart(agreement: Agreement) -> Any:
     ).properties(width=alt.Step(_CELL), height=alt.Step(64))
     notes = [
         (
-            "Share of the answers that both judges decided on which both say the same, with Cohen's "
+            "Of the answers that both judges decided, those on which both say the same; Cohen's "
             f"kappa (0: as by chance). {agreement.intervals}. Judges that ask for different things "
             f"need not agree. Scope: {agreement.scope}."
         )
