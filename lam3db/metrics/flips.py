@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lam3db.stats.drawn import Drawn, Share, share_of
-from lam3db.stats.paired import PairTally, Test, shares_interval, shares_test
+from lam3db.stats.paired import PairedTest, PairTally, shares_interval, shares_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Move:
     to_safe: int
     move: float | None
     interval: Interval
-    test: Test
+    test: PairedTest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lam3db.errors import ConfigError
+from lam3db.report.definitions import share_heading
 from lam3db.report.figure_values import NOTHING, Bars, Heat, Panel, Point
-from lam3db.report.tables import footnotes, share_heading
+from lam3db.report.tables import footnotes
 
 if TYPE_CHECKING:
     from lam3db.report.build import Report

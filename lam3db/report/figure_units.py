@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lam3db.errors import ConfigError
+from lam3db.report.definitions import share_heading, value_name
 from lam3db.report.figure_shares import scope_of
 from lam3db.report.figure_values import (
     Agreement,
@@ -25,7 +26,6 @@ from lam3db.report.figure_values import (
     Point,
     Values,
 )
-from lam3db.report.definitions import share_heading, value_name
 from lam3db.stats.intervals import ShareTally, share_interval
 from lam3db.store.lookup import config_id, model_version_id
 from lam3db.store.units import load_units

@@ -35,7 +35,7 @@ _GAP = "  "
 
 
 def render(report: Report, output: str = "table", width: int = WIDTH) -> str:
-    """Return the report as ``table``, ``markdown``, ``csv``, ``json`` or ``latex``, ending in a line feed.
+    """Return the report in one of :data:`FORMATS`, ending in a line feed.
 
     Raises:
         ConfigError: another format.

@@ -24,7 +24,7 @@ _LONG = 45
 _LABEL = 60
 _HEAD = (
     "% Made by lam3db. Needs \\usepackage{booktabs}, and \\usepackage{longtable} where a table is\n"
-    "% longer than a page. Names beyond Latin letters need XeLaTeX or LuaLaTeX and a font for them.\n"
+    "% longer than a page. Names beyond Latin letters need XeLaTeX or LuaLaTeX, and a font.\n"
 )
 _MARKS = {
     "\\": r"\textbackslash{}",
