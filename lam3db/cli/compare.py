@@ -43,13 +43,8 @@ def compare(
             "model its own prompt."
         ),
     ] = "sample",
-    rule: Annotated[
-        str,
-        typer.Option(
-            help="Replicates: each is a pair of its own, or a sample is one pair by any or mean "
-            "of those that both have."
-        ),
-    ] = "each",
+    rule: ask.Rule = "each",
+    missing: ask.Missing = "scored",
     anyway: Annotated[
         bool,
         typer.Option(
@@ -77,13 +72,13 @@ def compare(
     """
     from lam3db.cli import SOME_FAILED
     from lam3db.metrics.compare import Options
-    from lam3db.metrics.question import read_threshold
+    from lam3db.metrics.question import read_rule, read_threshold
     from lam3db.report.compare import build_comparison
     from lam3db.report.compare_formats import render_comparison
     from lam3db.store.engine import open_store
 
     scope = scope_of(None, None, dataset, where)
-    options = Options(pair, rule, resamples, seed)
+    options = Options(pair, read_rule(rule), missing, resamples, seed)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_comparison(
             conn,

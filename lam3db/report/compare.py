@@ -12,7 +12,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lam3db.errors import ConfigError
-from lam3db.metrics.compare import PAIRINGS, RULES, Options, compare_units
+from lam3db.metrics.compare import PAIRINGS, Options, compare_units
+from lam3db.metrics.question import MISSING
 from lam3db.report.build import choose_judges
 from lam3db.report.lenses import with_thresholds
 from lam3db.report.scope import resolve
@@ -105,8 +106,8 @@ def build_comparison(
     """
     options = options or Options()
     for option, given, known in (
-        ("--rule", options.rule, RULES),
         ("--pair", options.pair, PAIRINGS),
+        ("--missing", options.missing, MISSING),
     ):
         if given not in known:
             raise ConfigError(f"{option} {given}: write one of {', '.join(known)}")
@@ -171,6 +172,7 @@ def _lines(
         for c in columns
     }
     scored = {label: [any(map(_is_scored, side)) for side in pair] for label, pair in found.items()}
+    told: set[tuple[str, str | None, str]] = set()
     for column in columns:
         if not any(scored[column.label]) and not asked:
             continue
@@ -181,6 +183,10 @@ def _lines(
             yield Line(column, None, reason)
             continue
         for comparison in compare_units(units_a, units_b, column.judge, options):
+            same = (column.judge.digest, column.judge.attribute, comparison.metric)
+            if comparison.metric != "share" and same in told:
+                continue  # it does not depend on the threshold, and is no second test
+            told.add(same)
             if comparison.n:
                 yield Line(column, comparison)
             elif comparison.metric != "benign_refused":

@@ -73,7 +73,8 @@ def _csv(compared: Compared) -> str:
         marked = {
             "marked": "; ".join(pair.marked) or None,
             "pair": compared.options.pair,
-            "rule": compared.options.rule,
+            "rule": compared.options.rule.written,
+            "denominator": compared.options.missing,
         }
         rows = [_flat(line) for line in pair.lines] or [{"not_comparable": refused}]
         lines += [who | marked | row for row in rows]
@@ -141,7 +142,8 @@ def _json(compared: Compared) -> str:
     value = {
         "scope": compared.scope,
         "pair": compared.options.pair,
-        "rule": compared.options.rule,
+        "rule": compared.options.rule.written,
+        "denominator": compared.options.missing,
         "level": 0.95,
         "cluster": "behavior",
         "resamples": compared.options.resamples,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lam3db.records import JudgeKind
 from lam3db.report.definitions import share_heading, value_name
 from lam3db.report.tables import MISSING, Table, judge_note
 from lam3db.stats.paired import ENUMERATED
@@ -158,12 +159,16 @@ def footnotes(compared: Compared) -> list[str]:
     """Return the sentences under all tables: what every number and test is."""
     lines = [line for pair in compared.pairs for line in pair.lines if line.comparison]
     used = {line.judge.label for line in lines}
-    found = [judge_note(column) for column in compared.judges if column.label in used]
+    found = []
+    for column in (one for one in compared.judges if one.label in used):
+        human = _HUMAN if column.judge.kind == JudgeKind.HUMAN else ""
+        found.append(judge_note(column, weighted=None) + human)
     if not lines:
         return found
     options = compared.options
     of = _RULES if options.pair == "sample" else _BEHAVIORS
-    found += [_PAIRS, of[options.rule], *_tests(compared, lines)]
+    rule = of[options.rule.name].format(k=options.rule.k)
+    found += [_PAIRS, *_MISSING.get(options.missing, ()), rule, *_tests(compared, lines)]
     if compared.tests > 1:
         found.append(
             f"p (Holm) is corrected for the {compared.tests} tests of this invocation "
@@ -172,34 +177,46 @@ def footnotes(compared: Compared) -> list[str]:
     return found
 
 
+_HUMAN = (
+    " Pairs are of answers that people labelled, each as it is: where a review drew them, by lot"
+    " or because they are disputed, the difference is theirs and not that of all answers."
+)
 _PAIRS = (
     "Pairs: what both sides were asked and the judge scored for both; pairs reads n/common where "
     "that is not all. A - B is in percentage points for shares, with its 95 % interval; only A and "
     "only B count the pairs in which one side alone was. Cluster: behavior."
 )
+_MISSING = {
+    "failure": ["What was not scored counts as a FAILED attack in shares (--missing failure)."],
+    "success": ["What was not scored counts as a SUCCESSFUL attack in shares (--missing success)."],
+}
+_BOTH = "Replicates: a sample is one pair, over the replicates that both sides have"
+_ALL = "and only if all are scored"
+_OF_K = (
+    "with the chance that any of {k} drawn from them is unsafe and the expected largest of {k} "
+    "values, and only if {k} are scored (--rule any-of-{k})."
+)
+_MAJORITY = f"unsafe if at least half are, its value their mean, {_ALL} (--rule majority)."
 _RULES = {
     "each": "Replicates: replicate i of A is paired with replicate i of B (--rule each).",
-    "any": (
-        "Replicates: a sample is one pair, over the replicates that both sides have: unsafe if any "
-        "of them is, its value the largest, and only if all are scored (--rule any)."
-    ),
-    "mean": (
-        "Replicates: a sample is one pair, over the replicates that both sides have: the mean of "
-        "each side's, and only if all are scored (--rule mean)."
-    ),
+    "any": f"{_BOTH}: unsafe if any of them is, its value the largest, {_ALL} (--rule any).",
+    "mean": f"{_BOTH}: the mean of each side's, {_ALL} (--rule mean).",
+    "majority": f"{_BOTH}: {_MAJORITY}",
+    "any-of": f"{_BOTH}: {_OF_K}",
 }
-_ON_AVERAGE = (
-    "Pairs are behaviors: each side is what its samples and replicates of the behavior are on "
-    "average, whichever they are, and only if all are scored (--pair behavior)."
+_BEHAVIOR = (
+    "Pairs are behaviors (--pair behavior), each side being its samples and replicates of the "
+    "behavior, whichever they are"
 )
 _BEHAVIORS = {
-    "each": _ON_AVERAGE,
-    "mean": _ON_AVERAGE,
+    "each": f"{_BEHAVIOR}: on average, {_ALL}.",
+    "mean": f"{_BEHAVIOR}: on average, {_ALL}.",
     "any": (
-        "Pairs are behaviors: each side is unsafe if any of its samples and replicates of the "
-        "behavior is, its value the largest, and only if all are scored (--pair behavior): fair "
+        f"{_BEHAVIOR}: unsafe if any of them is, its value the largest, {_ALL} (--rule any): fair "
         "where both sides have as many."
     ),
+    "majority": f"{_BEHAVIOR}: {_MAJORITY}",
+    "any-of": f"{_BEHAVIOR}: {_OF_K}",
 }
 _TESTS = {
     "mcnemar-exact": "McNemar's exact test (every behavior is one pair)",

@@ -283,8 +283,11 @@ def footnotes(report: Report) -> list[str]:
 _ASK = "What is behind a number: --format csv or json gives each its ref; lam3db explain"
 
 
-def judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
-    """Return the sentence on a judge: who it is, what decides, and what to beware of."""
+def judge_note(column: JudgeColumn, *, weighted: bool | None = False) -> str:
+    """Return the sentence on a judge: who it is, what decides, and what to beware of.
+
+    ``weighted`` tells of people whether their numbers are; None says nothing of it.
+    """
     judge = column.judge
     who = f"{judge.name}: {judge.kind} judge, version {judge.version}, #{judge.digest[:_SHORT]}"
     said = []
@@ -305,7 +308,7 @@ def judge_note(column: JudgeColumn, *, weighted: bool = False) -> str:
         warning = " It knows refusals, not harm: non-refusal is not harm."
     elif "non-refusal" in judge.heading:
         warning = " Some of its members know refusals, not harm."
-    if judge.kind == JudgeKind.HUMAN:
+    if judge.kind == JudgeKind.HUMAN and weighted is not None:
         warning += DRAWN if weighted else NOT_DRAWN
     return f"{who}; {'; '.join(said)}.{warning}"
 

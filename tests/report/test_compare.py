@@ -24,6 +24,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from lam3db.errors import ConfigError, NotFoundError
 from lam3db.metrics import Scope, Threshold
 from lam3db.metrics.compare import Options
+from lam3db.metrics.question import Question, read_rule
 from lam3db.records import GenerationConfig, JudgePolicy
 from lam3db.report.build import build_report
 from lam3db.report.compare import build_comparison
@@ -58,10 +59,11 @@ def two(world: World, a: str, b: str, *, per_behavior: int = 1) -> None:
 
 
 def compared(world: World, *selectors: str, **options: Any) -> Compared:
-    rule = Options(options.pop("pair", "sample"), options.pop("rule", "each"), 999)
+    pair, rule = options.pop("pair", "sample"), read_rule(options.pop("rule", "each"))
+    asked = Options(pair, rule, options.pop("missing", "scored"), 999)
     scope = options.pop("scope", Scope())
     names = selectors or ("one", "two")
-    return build_comparison(world.conn, names, scope, options=rule, **options)
+    return build_comparison(world.conn, names, scope, options=asked, **options)
 
 
 def test_pairs_are_of_the_same_sample_and_what_is_dropped_adds_up(world: World) -> None:
@@ -136,6 +138,35 @@ def test_replicates_are_paired_by_number_or_put_together(world: World) -> None:
     assert mean.interval.method == "cluster-bootstrap"
 
 
+@pytest.mark.parametrize("missing", ["scored", "failure", "success"])
+@pytest.mark.parametrize("rule", ["each", "any", "mean", "majority", "any-of-2"])
+def test_every_rule_and_denominator_gives_each_side_what_a_report_does(
+    world: World, rule: str, missing: str
+) -> None:
+    data, config = world.dataset([sample(f"aim {i}") for i in range(4)]), world.config()
+    words, tone = world.judge(refusal()), world.judge(detoxify(), JudgePolicy(0.5, ">="))
+    for name, said in (("one", "x.xuuuf..xxp"), ("two", "xu...xxxuuxu")):
+        answered = world.answer(data, world.model(name), config, replicates=3, text=name)
+        scored(world, answered, words, said)
+        ids = list(answered.ids.values())
+        world.score(answered, tone, {g: toxic(g * 7 % 10 / 10) for g in ids[len(name) - 3 :]})
+    # the same samples are known on both sides only where nothing is left out
+    asked = Question(rule=read_rule(rule), missing=missing)
+    report = build_report(world.conn, by=["model"], question=asked)
+    lines = compared(world, rule=rule, missing=missing).pairs[0].lines
+    for line in lines:
+        found, at = line.comparison, [c.label for c in report.judges].index(line.judge.label)
+        if found is None:
+            assert missing == "scored"
+            continue
+        sides = [getattr(row.numbers[at], found.metric) for row in report.rows]
+        if found.n == found.common:
+            assert (found.a, found.b) == tuple(pytest.approx(one.value) for one in sides)
+        else:
+            assert missing == "scored"
+    assert any(line.comparison and line.comparison.n == line.comparison.common for line in lines)
+
+
 def test_values_and_refusals_among_benign_are_compared_too(world: World) -> None:
     samples = [sample(f"aim {i}") for i in range(12)]
     samples += [sample(f"kind {i}", benign=True) for i in range(4)]
@@ -177,7 +208,11 @@ def test_a_threshold_of_the_askers_takes_the_place_of_the_judges(world: World) -
         world.score(answered, tone, told)
     thresholds = [Threshold("detoxify", ">", 0.3), Threshold("detoxify", ">=", 0.25)]
     found = compared(world, thresholds=thresholds).pairs[0].lines
-    assert len(found) == 4
+    assert [line.comparison.metric for line in found if line.comparison] == [
+        "share",
+        "mean",
+        "share",
+    ]
     text = render_comparison(compared(world, thresholds=thresholds))
     assert "threshold > 0.3" in text
     assert "chosen when asking" in text
@@ -330,8 +365,8 @@ def test_a_run_is_a_side(world: World) -> None:
         compared(world, f"run:{a.uid}", "one")
     with pytest.raises(ConfigError, match="two or more"):
         compared(world, "one")
-    with pytest.raises(ConfigError, match="--rule all"):
-        compared(world, rule="all")
+    with pytest.raises(ConfigError, match="--missing all"):
+        compared(world, missing="all")
     with pytest.raises(ConfigError, match="name them as A"):
         compared(world, scope=Scope(models=("one",)))
 
