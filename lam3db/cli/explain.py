@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,6 +76,7 @@ def explain(
     from lam3db.errors import ConfigError, Lam3Error
     from lam3db.report.explain import explain as find
     from lam3db.report.explain_text import expected, explain_json, explain_text, statement
+    from lam3db.report.text import safe_text
     from lam3db.store.engine import open_store
 
     if output not in ("text", "json", "sql"):
@@ -93,7 +95,8 @@ def explain(
     if output == "json":
         print_json(explain_json(found))
     elif output == "sql":
-        put_out(f"{statement(found)}\n", None, force=False)
+        sql = statement(found)
+        put_out(f"{safe_text(sql) if sys.stdout.isatty() else sql}\n", None, force=False)
     else:
         put_out(explain_text(found, width(), every=every), None, force=False)
     if changed := expected(found, expect or ()):

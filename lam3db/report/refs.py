@@ -9,6 +9,8 @@ character that a shell or a spreadsheet would take for its own; two questions ne
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -73,6 +75,7 @@ class Ref:
 
 
 _REPEATED = ("emt", "toxicity-probability")
+_NUMBER = re.compile("[0-9]{1,18}")
 _NUMBERS = ("seed", "resamples", "k")
 _WORDS = ("rule", "missing", "cluster", "interval", "show")
 
@@ -101,7 +104,7 @@ def question_of(words: Mapping[str, str]) -> Question:
     numbers = {}
     for name in _NUMBERS:
         if name in words:
-            if not words[name].isascii() or not words[name].isdigit():
+            if not _NUMBER.fullmatch(words[name]) or (name == "k" and int(words[name]) < 1):
                 raise ConfigError(f"{name}={words[name]}: write a whole number")
             numbers[name] = int(words[name])
     shown, _ = read_metrics(filter(None, words.get("show", "").split("+")))
@@ -181,9 +184,12 @@ def _parts(ref: str) -> dict[str, str]:
 def _threshold(text: str) -> tuple[str, float]:
     spelt = {short: operator for operator, short in _OPERATORS.items()}
     try:
-        return spelt[text[:2]], float(_plain(text[2:]))
+        found = spelt[text[:2]], float(_plain(text[2:]))
     except (KeyError, ValueError):
-        raise ConfigError(f"threshold={text}: write ge0.5 for >= 0.5, gt0.5 for > 0.5") from None
+        found = "", math.nan
+    if not math.isfinite(found[1]):
+        raise ConfigError(f"threshold={text}: write ge0.5 for >= 0.5, gt0.5 for > 0.5")
+    return found
 
 
 def _quoted(text: str) -> str:
