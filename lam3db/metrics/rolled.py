@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from lam3db.store.rollup_read import Rolled
 
 _COUNTS = ["scored" if outcome == "ok" else outcome for outcome in OUTCOMES]
-_in_order = itemgetter(*(_COUNTS.index(one.name) for one in fields(Counts)))
+# too_few comes last, and is of rules over replicates: no sums are kept of those
+_in_order = itemgetter(*(_COUNTS.index(f.name) for f in fields(Counts) if f.name != "too_few"))
 _NOTHING, _NO_SHARE, _NO_MEAN = Counts(), ShareSums(), MeanSums()
 _SHARES = [WHOLE.index(f"{name}_clusters") for name in ("share", "refused", "benign_refused")]
 _WIDTH = _SHARES[1] - _SHARES[0]
