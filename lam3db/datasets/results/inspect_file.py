@@ -1,13 +1,14 @@
 """The files of Inspect's logs: an archive of JSON, or one JSON document.
 
 What must hold: an archive is never unpacked to disk, and no part of it, nor all of them
-together, beyond a bound, whatever its directory claims; a compression that Python cannot read
-is told with the way out.
+together, beyond a bound, whatever its directory claims. A layout or a compression that is not
+read is refused with the way out: no sample is left out because it is stored in another way.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 import zlib
 from contextlib import contextmanager
@@ -28,7 +29,10 @@ LARGEST_PART = 64 * MIB
 LARGEST_TOTAL = 8192 * MIB
 MOST_PARTS = 1_000_000
 _HEADERS = ("header.json", "_journal/start.json", "start.json")
-_SAMPLES = "samples/"
+_SAMPLE = re.compile(r"samples/.+_epoch_\d+\.json", re.DOTALL)
+_CHUNKED = re.compile(r"samples/.+_epoch_\d+/sample\.json", re.DOTALL)
+NEWEST = 2
+"""The log version that is read; 3 may hold samples in pieces, each under a folder of its own."""
 _CONVERT = "convert it with `inspect log convert --to json`"
 _BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
 
@@ -89,9 +93,9 @@ class _Parts:
             raise InputError(f"{self._path}: {name}: {error}") from None
 
     def samples(self, faults: Faults) -> Iterator[tuple[int, Mapping[str, Any]]]:
-        names = sorted(
-            name for name in self._infos if name.startswith(_SAMPLES) and name.endswith(".json")
-        )
+        names = sorted(name for name in self._infos if _SAMPLE.fullmatch(name))
+        if any(_CHUNKED.fullmatch(name) for name in self._infos):
+            raise InputError(f"{self._path}: holds samples in pieces; {_CONVERT}")
         for number, name in enumerate(names, 1):
             try:
                 sample = self._json(self._infos[name])
@@ -123,6 +127,10 @@ class _Parts:
 def _checked(path: Path, document: Any) -> Mapping[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("eval"), dict):
         raise InputError(f'{path}: no log of Inspect\'s: an object with "eval" is wanted')
+    version = document.get("version")
+    if isinstance(version, int) and version > NEWEST:
+        message = f"log version {version} is newer than what is read, {NEWEST}"
+        raise InputError(f"{path}: {message}; {_CONVERT}")
     return document
 
 

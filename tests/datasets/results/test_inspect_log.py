@@ -223,6 +223,18 @@ def test_a_compression_that_python_cannot_read_is_told(tmp_path: Path) -> None:
     assert "inspect log convert --to json" in refused("inspect", file)
 
 
+def test_samples_in_pieces_are_refused_and_none_is_left_out(tmp_path: Path) -> None:
+    mixed = archive(tmp_path, sample(1))
+    with zipfile.ZipFile(mixed, "a") as stream:
+        stream.writestr("samples/2_epoch_1/sample.json", "{}")
+        stream.writestr("samples/2_epoch_1/messages/0.json", "[]")
+    assert "holds samples in pieces" in refused("inspect", mixed)
+    newer = as_json(tmp_path / "n.json", {**HEADER, "version": 3, "samples": [sample(1)]})
+    assert "log version 3 is newer than what is read, 2" in refused("inspect", newer)
+    slashed = archive(tmp_path, {**sample(1), "id": "a/b"})
+    assert records("inspect", slashed)[0].key == "a/b"
+
+
 def test_a_broken_part_is_told(tmp_path: Path) -> None:
     file = tmp_path / "x.eval"
     with zipfile.ZipFile(file, "w") as stream:
