@@ -8,6 +8,7 @@ out, rows pool whatever models and configs are in scope, and a note names them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ def load_labels(
         texts = overview.behavior_texts(conn, {int(i) for i in seen["behavior"]})
         words["behavior"] = _distinct(texts)
     grouping = tuple(k for k in keys if k in shown or (k == "config" and "model" in shown))
-    several = {m for m, _ in pairs if sum(model == m for model, _ in pairs) > 1}
+    several = {m for m, count in Counter(model for model, _ in pairs).items() if count > 1}
     split = frozenset(several) if "model" in shown and "config" not in shown else frozenset()
     notes = _config_notes(configs, several, pairs) if {"model", "config"} & set(shown) else ()
     models = overview.model_names(conn)
@@ -123,17 +124,17 @@ _RUN = 8
 
 def _models(conn: Connection, ids: set[int | str]) -> dict[int | str, str]:
     rows = {i: row for i, row in overview.model_names(conn).items() if i in ids}
-    names = [row.name for row in rows.values()]
+    names = Counter(row.name for row in rows.values())
     return {
-        i: row.name if names.count(row.name) == 1 else f"{row.name} @{row.digest[:_SHORT]}"
+        i: row.name if names[row.name] == 1 else f"{row.name} @{row.digest[:_SHORT]}"
         for i, row in rows.items()
     }
 
 
 def _distinct(texts: Mapping[int, str]) -> dict[int | str, str]:
     """Return the texts; one that several behaviors (of several categories) share gets its id."""
-    every = list(texts.values())
-    return {i: x if every.count(x) == 1 else f"{x} ({i})" for i, x in texts.items()}
+    every = Counter(texts.values())
+    return {i: x if every[x] == 1 else f"{x} ({i})" for i, x in texts.items()}
 
 
 def _config_notes(

@@ -47,6 +47,8 @@ def cut(text: str, width: int) -> str:
 
 def columns(text: str) -> int:
     """Return how many terminal columns ``text`` takes: wide characters two, combining none."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

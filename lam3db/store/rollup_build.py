@@ -11,6 +11,7 @@ What must hold: the same population, outcomes and policy as in :mod:`lam3db.stor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
@@ -21,7 +22,7 @@ from lam3db.store.rollup_members import Members, load_members
 from lam3db.store.rollup_sums import PARTS, Sums, Units, sums_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -65,6 +66,7 @@ class Builder:
     conn: Connection
     judges: Sequence[JudgeRow]
     members: dict[int, Members] = field(default_factory=dict)
+    load: Callable[[Connection, int], Members] = load_members
 
     def blocks(self, pair: Pair, judges: Collection[int] | None = None) -> list[Block]:
         """Return the pair's blocks: of these judges only, or of all and of none."""
@@ -111,7 +113,7 @@ class Builder:
 
     def _members(self, selection: int) -> Members:
         if selection not in self.members:
-            self.members[selection] = load_members(self.conn, selection)
+            self.members[selection] = self.load(self.conn, selection)
         return self.members[selection]
 
 
@@ -243,5 +245,5 @@ def _columns(rows: Any, width: int) -> Ints:
     """Return rows of whole numbers as columns."""
     import numpy as np
 
-    found = np.array(rows.all(), dtype=np.int64)
-    return found.T if len(found) else np.zeros((width, 0), dtype=np.int64)
+    found = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+    return found.reshape(-1, width).T

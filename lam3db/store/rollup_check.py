@@ -45,7 +45,7 @@ def rederived(conn: Connection) -> Iterator[tuple[str, str | None]]:
         if pair not in found:
             yield _name(pair), "its answers are not known to the roll-up"
     judges = overview.report_judges(conn)
-    builder = Builder(conn, judges)
+    builder = Builder(conn, judges, load=scan_members)  # nothing kept is believed
     policies = {judge.id: (judge.threshold, judge.operator) for judge in judges}
     for pair, stale in sorted(found.items()):
         if stale is not None:

@@ -105,21 +105,22 @@ def _row() -> Any:
 
 
 def added(sums: Sums, groups: Ints, count: int) -> Sums:
-    """Add the rows of each group, numbered below ``count``; codes become those of its last row.
+    """Add the rows of each group, numbered below ``count``; codes are those of its first row.
 
-    Right only where no behavior lies in two rows of one group.
+    Every group has a row. Right only where no behavior lies in two rows of one group.
     """
     import numpy as np
 
-    whole = np.zeros((count, len(WHOLE)), dtype=np.int64)
-    np.add.at(whole, groups, sums.whole)
-    whole[groups, :2] = sums.whole[:, :2]
-    real = np.zeros((count, len(REAL)))
-    real[:, 4], real[:, 5] = np.inf, -np.inf
-    np.add.at(real[:, :4], groups, sums.real[:, :4])
-    np.minimum.at(real[:, 4], groups, sums.real[:, 4])
-    np.maximum.at(real[:, 5], groups, sums.real[:, 5])
-    return Sums(whole, real)
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(count))
+    whole, real = sums.whole[order], sums.real[order]
+    made = np.add.reduceat(whole, starts)
+    made[:, :2] = whole[starts, :2]
+    low, high = REAL.index("low"), REAL.index("high")
+    numbers = np.add.reduceat(real, starts)
+    numbers[:, low] = np.minimum.reduceat(real[:, low], starts)
+    numbers[:, high] = np.maximum.reduceat(real[:, high], starts)
+    return Sums(made, numbers)
 
 
 def sums_of(units: Units, part: str) -> Sums:
@@ -157,11 +158,9 @@ class _Made:
         import numpy as np
 
         u = self.units
-        columns = [
-            self._per_group((u.code == code) & (u.is_benign == benign))
-            for benign in (False, True)
-            for code in range(len(OUTCOMES))
-        ]
+        kinds = 2 * len(OUTCOMES)
+        places = self.group[self.cluster] * kinds + u.is_benign * len(OUTCOMES) + u.code
+        columns = list(_counted(places, self.count * kinds).reshape(self.count, kinds).T)
         columns += self._share(u.decided, u.unsafe, benign=False)
         columns += self._share(u.judged, u.refused, benign=False)
         columns += self._share(u.judged, u.refused, benign=True)
@@ -204,12 +203,11 @@ class _Made:
         return _counted(self.group[self.cluster[flags]], self.count)
 
     def _over(self, column: Any) -> Ints:
-        """Return the sum over a group's clusters, in whole numbers."""
+        """Return the sum over a group's clusters: whole numbers, exact below 2 ** 53."""
         import numpy as np
 
-        out = np.zeros(self.count, dtype=np.int64)
-        np.add.at(out, self.group, column)
-        return out
+        found: Ints = np.bincount(self.group, column, self.count).astype(np.int64)
+        return found
 
 
 def _counted(places: Ints, count: int) -> Ints:
