@@ -36,7 +36,8 @@ def values_over(rule: Rule) -> str:
 
 def is_weighted(conn: Connection, judge: JudgeRow) -> bool:
     """Tell whether a judge's numbers are estimated from what was drawn by lot for people."""
-    return judge.kind == JudgeKind.HUMAN and drawn.is_drawn(conn, judge.id)
+    people = judge.of_people or judge.kind == JudgeKind.HUMAN
+    return people and drawn.is_drawn(conn, judge.id)
 
 
 def load_tally(

@@ -27,6 +27,7 @@ from lam3db.metrics import (
 from lam3db.metrics.question import read_rule
 from lam3db.metrics.rolled import tallies as kept_tallies
 from lam3db.metrics.tally import is_weighted, load_repeated, repeated_numbers
+from lam3db.records import JudgeKind
 from lam3db.report.asker import Asker, asker
 from lam3db.report.definitions import Definition, definitions
 from lam3db.report.labels import Labels, load_labels
@@ -221,11 +222,13 @@ def choose_judges(conn: Connection, names: Sequence[str]) -> tuple[JudgeColumn, 
     rows = overview.report_judges(conn)
     repeated = {row.name for row in rows if sum(r.name == row.name for r in rows) > 1}
     specs = overview.judge_specs(conn)
+    people = {row.digest for row in rows if row.kind == JudgeKind.HUMAN}
     columns = [
         judge_column(
             row,
             f"{row.name} #{row.digest[:_SHORT]}" if row.name in repeated else row.name,
             specs[row.id],
+            people,
         )
         for row in rows
     ]

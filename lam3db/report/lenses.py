@@ -15,7 +15,7 @@ from lam3db.records import JudgeKind
 from lam3db.store import attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from lam3db.store.aggregates import JudgeRow
 
 ANY = "*"
-_VOTES = ("majority", "any", "all", "weighted")
+_VOTES = {
+    "majority": "share of votes for",
+    "any": "share of votes for",
+    "all": "share of votes for",
+    "weighted": "weighted share of votes for",
+    "mean": "members' mean value for",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +45,26 @@ class JudgeColumn:
     asked: bool = False
 
 
-def judge_column(judge: JudgeRow, label: str, spec: Mapping[str, Any]) -> JudgeColumn:
-    """Return a judge as its spec has it: on its scale, its value under its right name."""
+def judge_column(
+    judge: JudgeRow, label: str, spec: Mapping[str, Any], people: Collection[str] = ()
+) -> JudgeColumn:
+    """Return a judge as its spec has it: on its scale, its value under its right name.
+
+    ``people`` are the digests of human judges: who only combines those speaks for people.
+    """
     scale = grades(spec) or (0.0, 1.0)
-    return JudgeColumn(replace(judge, scale=scale), label, _measures(judge, spec))
+    members = [one["judge"] for one in spec.get("members", ())] if "ensemble" in spec else []
+    of_people = judge.digest in people or (bool(members) and set(members) <= set(people))
+    seen = replace(judge, scale=scale, of_people=of_people)
+    return JudgeColumn(seen, label, _measures(judge, spec))
 
 
 def _measures(judge: JudgeRow, spec: Mapping[str, Any]) -> str:
     """Return what a judge's value is; the default heading says nothing of a value."""
     heading = judge.heading
     if judge.kind == JudgeKind.ENSEMBLE:
-        if spec.get("rule") in _VOTES:
-            return f"share of votes for {'unsafe' if heading == 'ASR' else heading}"
-        return f"chance of {'unsafe' if heading == 'ASR' else heading}"
+        what = "unsafe" if heading == "ASR" else heading
+        return f"{_VOTES.get(str(spec.get('ensemble')), 'chance of')} {what}"
     if heading != "ASR":
         return heading
     output = spec.get("output")

@@ -308,8 +308,10 @@ def judge_note(column: JudgeColumn, *, weighted: bool | None = False) -> str:
         warning = " It knows refusals, not harm: non-refusal is not harm."
     elif "non-refusal" in judge.heading:
         warning = " Some of its members know refusals, not harm."
-    if judge.kind == JudgeKind.HUMAN and weighted is not None:
-        warning += DRAWN if weighted else NOT_DRAWN
+    if weighted:
+        warning += DRAWN
+    elif judge.kind == JudgeKind.HUMAN and weighted is not None:
+        warning += NOT_DRAWN
     return f"{who}; {'; '.join(said)}.{warning}"
 
 

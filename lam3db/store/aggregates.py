@@ -60,7 +60,8 @@ class JudgeRow:
     """A judge as reports need it; ``threshold`` and ``operator`` are its current policy.
 
     With an ``attribute`` (or ``*``, the largest of all that are scores) this number takes the
-    place of the value, and verdicts decide nothing. ``scale`` holds the ends of its values.
+    place of the value, and verdicts decide nothing. ``scale`` holds the ends of its values;
+    ``of_people`` tells that only people speak through it, and so only of what was drawn for them.
     """
 
     id: int
@@ -74,6 +75,7 @@ class JudgeRow:
     operator: str | None
     attribute: str | None = None
     scale: tuple[float, float] = (0.0, 1.0)
+    of_people: bool = False
 
     @property
     def decides(self) -> bool:

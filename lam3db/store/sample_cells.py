@@ -205,7 +205,7 @@ def cluster_column(cluster: str, dialect: str) -> str:
     """Return the SQL of a cluster key; samples without such metadata are one cluster, ''."""
     if cluster in CLUSTERS:
         return CLUSTERS[cluster]
-    if not cluster.startswith(METADATA) or cluster == METADATA:
+    if not cluster.startswith(METADATA) or cluster == METADATA or '"' in cluster:
         known = [*CLUSTERS, "metadata.NAME"]
         raise ConfigError(f"--cluster {cluster}: no such key{did_you_mean(cluster, known)}")
     column = {"sqlite": "s.metadata", "postgresql": "CAST(s.metadata AS jsonb)"}[dialect]

@@ -123,3 +123,22 @@ def test_a_drawn_answer_says_nothing_of_its_samples_other_replicates(world: Worl
     number = only(build_report(world.conn, by=["attack"], question=question))
     assert number.share is not None
     assert number.share.n == 0
+
+
+def test_who_only_combines_people_is_estimated_as_they_are(world: World) -> None:
+    answered, judge = answers(world), ann(world)
+    review(world, answered, {"k0": 0.5, "k1": 0.1, "k2": None})
+    said = {answered.ids[f"k{i}", 0]: one for i, one in enumerate([UNSAFE, SAFE, UNSAFE])}
+    world.score(answered, judge, said)
+    digest = "SELECT digest FROM judge"
+    from sqlalchemy import text
+
+    (member,) = world.conn.scalars(text(digest)).all()
+    spec = {"ensemble": "majority", "members": [{"judge": bytes(member).hex()}]}
+    unsafe = (Verdict.UNSAFE,)
+    pair = JudgeIdentity("pair", JudgeKind.ENSEMBLE, "1", spec, (), unsafe)
+    world.score(answered, world.judge(pair), said)
+    report = build_report(world.conn, by=["attack"])
+    assert [number.weighted for number in report.rows[0].numbers] == [True, True]
+    shares = [number.share for number in report.rows[0].numbers]
+    assert [share.value for share in shares if share] == pytest.approx([2 / 12, 2 / 12])

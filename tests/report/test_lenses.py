@@ -11,6 +11,8 @@ import pytest
 from scored import COMPLIED, REFUSED, UNPARSED, Answered, World, detoxify, refusal, sample, toxic
 
 from lam3db.errors import ConfigError, NotFoundError
+from lam3db.judges.ensemble import plan_to_json
+from lam3db.judges.ensemble_rules import Member, Plan
 from lam3db.metrics import Question
 from lam3db.metrics.question import read_metrics, read_threshold
 from lam3db.records import Finding, JudgeIdentity, JudgeKind, JudgePolicy, Verdict
@@ -215,18 +217,26 @@ def test_grades_are_on_their_scale_and_no_probability(world: World) -> None:
         assert "graded harm, mean" in render(report)
 
 
-def test_a_vote_is_called_a_vote(world: World) -> None:
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("majority", "share of votes for unsafe"),
+        ("weighted", "weighted share of votes for unsafe"),
+        ("mean", "members' mean value for unsafe"),
+        ("stacking", "chance of unsafe"),
+    ],
+)
+def test_a_vote_is_called_a_vote(world: World, rule: str, words: str) -> None:
     data = world.dataset([sample("a"), sample("b")])
     answered = world.answer(data, world.model(), world.config())
-    for rule, words in (("majority", "share of votes for unsafe"), ("mean", "chance of unsafe")):
-        identity = JudgeIdentity(
-            rule, JudgeKind.ENSEMBLE, "1", {"rule": rule}, unsafe_verdicts=(Verdict.UNSAFE,)
-        )
-        judge = world.judge(identity)
-        said = Finding(value=0.75, verdict=Verdict.UNSAFE)
-        world.score(answered, judge, dict.fromkeys(answered.ids.values(), said))
-        report = build_report(world.conn, by=["attack"], judges=[rule])
-        assert f"{words}, mean" in render(report)
+    member = Member("ab" * 32, (Verdict.UNSAFE,))
+    spec = plan_to_json(Plan(rule, (member,), 1))
+    unsafe = (Verdict.UNSAFE,)
+    identity = JudgeIdentity("both", JudgeKind.ENSEMBLE, "1", spec, unsafe_verdicts=unsafe)
+    said = Finding(value=0.75, verdict=Verdict.UNSAFE)
+    world.score(answered, world.judge(identity), dict.fromkeys(answered.ids.values(), said))
+    shown = render(build_report(world.conn, by=["attack"]), "markdown")
+    assert f"{words}, mean" in shown
 
 
 def test_settings_and_benign_are_groupings(world: World) -> None:
