@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lam3db.metrics.counts import Counts
 from lam3db.metrics.sums import Bounds, GroupSums, Resampled, grouped, joined
@@ -41,14 +41,24 @@ class ItemTally:
     def sums(self, kept: Sequence[int]) -> list[GroupSums]:
         """Return the sums per group of the keys at these positions."""
         groups = grouped(self.cells, kept)
-        return [_sums(group, cells, self.question) for group, cells in groups.items()]
+        known: dict[tuple[int | str, ...], _Kind] = {}
+        return [_sums(group, cells, self.question, known) for group, cells in groups.items()]
 
 
-def _sums(group: Group, cells: Sequence[SampleCell], question: Question) -> GroupSums:
-    attacks = _Side(question)
-    benign = _Side(question)
+def _sums(
+    group: Group,
+    cells: Sequence[SampleCell],
+    question: Question,
+    known: dict[tuple[int | str, ...], _Kind],
+) -> GroupSums:
+    attacks, benign = _Side(), _Side()
     for cell in cells:
-        (benign if cell.is_benign else attacks).add(cell)
+        numbers = (cell.units, cell.ok, cell.decided, cell.unsafe, cell.judged, cell.refused)
+        key = (cell.outcome, cell.valued, *numbers)
+        kind = known.get(key)  # there are few kinds and many cells
+        if kind is None:
+            kind = known[key] = _kind(cell, question)
+        (benign if cell.is_benign else attacks).add(cell, kind)
     return GroupSums(
         group=group,
         counts=Counts(**attacks.counts),
@@ -95,7 +105,6 @@ class _Clusters:
 class _Side:
     """The attacks of a group, or its benign samples."""
 
-    question: Question
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     share: _Clusters = field(default_factory=_Clusters)
     refused: _Clusters = field(default_factory=_Clusters)
@@ -103,21 +112,44 @@ class _Side:
     best: float = 0.0
     worst: float = 0.0
 
-    def add(self, cell: SampleCell) -> None:
-        rule = self.question.rule
-        self.counts[_outcome(cell, rule)] += cell.n
-        best, worst = filled(cell, rule)
-        self.best += cell.n * best
-        self.worst += cell.n * worst
-        taken = _taken(cell, self.question, best, worst)
-        if taken is not None:
-            self.share.add(cell.cluster, _alike(cell.n, taken))
-        if complete(cell.judged, cell.units, rule):
-            self.refused.add(cell.cluster, _alike(cell.n, rule.of(cell.refused, cell.judged)))
-        if complete(cell.valued, cell.units, rule) and cell.value_sum is not None:
+    def add(self, cell: SampleCell, kind: _Kind) -> None:
+        n, cluster = cell.n, cell.cluster
+        self.counts[kind.outcome] += n
+        self.best += n * kind.best
+        self.worst += n * kind.worst
+        if kind.taken is not None:
+            self.share.add(cluster, _alike(n, kind.taken))
+        if kind.refused is not None:
+            self.refused.add(cluster, _alike(n, kind.refused))
+        if kind.valued and cell.value_sum is not None:
             low, high = cell.low or 0.0, cell.high or 0.0
-            tally = MeanTally(cell.n, cell.value_sum, cell.square_sum or 0.0, low, high)
-            self.values.add(cell.cluster, tally)
+            tally = MeanTally(n, cell.value_sum, cell.square_sum or 0.0, low, high)
+            self.values.add(cluster, tally)
+
+
+class _Kind(NamedTuple):
+    """What an item is under a question; ``taken`` and ``refused`` are None where it is not in."""
+
+    outcome: str
+    best: float
+    worst: float
+    taken: float | None
+    refused: float | None
+    valued: bool
+
+
+def _kind(cell: SampleCell, question: Question) -> _Kind:
+    rule = question.rule
+    best, worst = filled(cell, rule)
+    known = complete(cell.judged, cell.units, rule)
+    return _Kind(
+        outcome=_outcome(cell, rule),
+        best=best,
+        worst=worst,
+        taken=_taken(cell, question, best, worst),
+        refused=rule.of(cell.refused, cell.judged) if known else None,
+        valued=complete(cell.valued, cell.units, rule),
+    )
 
 
 def complete(known: int, units: int, rule: Rule) -> bool:

@@ -239,10 +239,14 @@ _SCORED = """
     {value} AS value, sc.verdict AS verdict
   FROM unit u JOIN sample s ON s.id = u.sample_id JOIN behavior b ON b.id = s.behavior_id{joins}
   LEFT JOIN score sc ON sc.generation_id = u.generation_id AND sc.judge_id = :judge
-    AND sc.replicate = 0 AND NOT EXISTS (
+    AND sc.replicate = 0 AND CASE WHEN {revised} THEN NOT EXISTS (
       SELECT 1 FROM score newer WHERE newer.judge_id = sc.judge_id
         AND newer.generation_id = sc.generation_id AND newer.replicate = sc.replicate
-        AND newer.revision > sc.revision)"""
+        AND newer.revision > sc.revision) ELSE 1 = 1 END"""
+
+# asked once per query: where a judge never revised itself no score need be looked for twice
+_REVISED = """(SELECT EXISTS (
+      SELECT 1 FROM score r WHERE r.judge_id = :judge AND r.revision > 0))"""
 
 _CONFIG_JOIN = " JOIN config c ON c.id = u.config_id"
 _VALUES = {
@@ -298,6 +302,7 @@ def scored(judge: JudgeRow, columns: str, cluster: str = "s.behavior_id") -> str
         decided=" OR ".join(decided) or "1 = 0",
         unsafe=f"CASE {' '.join(unsafe)} ELSE 1 = 0 END" if unsafe else "1 = 0",
         failed=GENERATION_FAILED,
+        revised=_REVISED,
     )
 
 
