@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lam3db.metrics import Tally
     from lam3db.metrics.sums import Group
     from lam3db.store.aggregates import Frame, JudgeRow
 
