@@ -268,7 +268,8 @@ def _rows(
     for tally, column in zip(tallies, columns, strict=True):
         repeated = source.repeated(column, kept)
         for number in measure_sums(tally.sums(kept), column.judge):
-            told = replace(number, repeated=repeated.get(number.group))
+            again = repeated.get(number.group)
+            told = number if again is None else replace(number, repeated=again)
             numbers.setdefault(number.group, []).append(told)
     grouping = [source.keys[i] for i in kept]
     rows = []
