@@ -8,6 +8,12 @@ two configs each), every answer scored by ``judges`` judges, some of them failed
 missing. Then it measures the report by run and judge (aim: 0.1 s) and by model, category and
 judge (aim: 0.2 s), as :func:`build_report` and as the whole command without start-up; and a
 question that nothing is kept for (aim: 5 s). Everything is read once before it is timed.
+
+On 2026-11-25, 9,555,000 scores of 1,960,000 answers, 1.0 GB, on two cores that five others were
+using (a loop of ten million additions took 0.64 s instead of 0.4): by run and judge, 5,000
+numbers, 0.17 s of processor time (0.40 s on the clock), half of it intervals; by model, category
+and judge 0.12 s (0.28 s); printing them 0.09 and 0.01 s. The sums take 82 MB, and 7 us of
+processor time per score to make. The triggers cost recording 5 % of its processor time.
 """
 
 from __future__ import annotations
