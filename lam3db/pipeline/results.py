@@ -19,6 +19,7 @@ from lam3db.datasets.faults import Faults
 from lam3db.errors import InputError, MediaError
 from lam3db.hashing import file_sha256
 from lam3db.media import MediaRoot, read_file
+from lam3db.pipeline.ending import sum_up
 from lam3db.pipeline.results_store import ResultsIn, Stored
 from lam3db.pipeline.results_survey import Survey, survey
 from lam3db.pipeline.watch import Silence, Watch
@@ -128,6 +129,7 @@ def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:
                 raise InputError(f"{job.path}: has changed while it was read; nothing was stored")
     finally:
         watch.end()
+    sum_up(store)
     return Imported(seen, stored)
 
 
