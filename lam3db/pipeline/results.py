@@ -9,12 +9,11 @@ every denominator; what is imported can be judged again like our own.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lam3db.collector import uncollected
 from lam3db.datasets.faults import Faults
 from lam3db.errors import InputError, MediaError
 from lam3db.hashing import file_sha256
@@ -88,20 +87,8 @@ def import_results(store: Store, job: ImportJob, watch: Watch | None = None) -> 
         ConfigError: an option is wrong.
 
     """
-    with _without_collector():
+    with uncollected():
         return _import(store, job, watch or Silence())
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Do without the search for cycles: records have none, and it would visit each of them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:

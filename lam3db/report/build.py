@@ -7,11 +7,10 @@ the grouping leaves the model out), the report says so. What the scope leaves ou
 
 from __future__ import annotations
 
-import contextlib
-import gc
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lam3db.collector import uncollected
 from lam3db.errors import NotFoundError, did_you_mean
 from lam3db.metrics import (
     Counts,
@@ -37,7 +36,7 @@ from lam3db.store import aggregates, left_out, overview
 from lam3db.store.attributes import attribute_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -101,19 +100,7 @@ class Report:
         return self.asks.ref(row.ids, column.judge)
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking at many new values again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_uncollected()
+@uncollected()
 def build_report(
     conn: Connection,
     scope: Scope | None = None,
