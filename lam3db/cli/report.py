@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lam3db.cli import ask
+from lam3db.cli import ask, drawn
 from lam3db.cli.options import Db, Where, pairs, width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lam3db.metrics import Scope
+    from lam3db.report.build import Report
     from lam3db.store.engine import Store
 
 Run = Annotated[
@@ -64,8 +65,11 @@ def report(
     resamples: ask.Resamples = 2000,
     seed: ask.Seed = 0,
     output: Annotated[
-        str, typer.Option("--format", "-f", help="table, markdown, csv, json or latex.")
+        str, typer.Option("--format", "-f", help="table, markdown, csv, json, latex or html.")
     ] = "table",
+    figure: drawn.FigureName = None,
+    plot: drawn.Plot = False,
+    examples: drawn.Examples = 2,
     file: Output = None,
     force: Force = False,
     db: Db = None,
@@ -80,8 +84,21 @@ def report(
     )
     names = [name.strip() for name in by.split(",") if name.strip()]
     with open_store(db, mode="read") as store, store.read() as conn:
-        built = build_report(conn, scope, names, judges or (), question=question)
-    put_out(render(built, output, width() if file is None else 120), file, force=force)
+
+        def build(keys: Sequence[str]) -> Report:
+            return build_report(conn, scope, keys, judges or (), question=question)
+
+        if figure is not None:
+            drawn.write_figure(conn, figure, scope, names, build, file, force=force)
+            return
+        built, columns = build(names), width() if file is None else 120
+        if plot:
+            text = drawn.plot_text(conn, built, scope, build, columns, to_file=file is not None)
+        elif output == "html":
+            text = drawn.page_text(conn, store, built, scope, names, build, examples)
+        else:
+            text = render(built, output, columns)
+    put_out(text, file, force=force)
 
 
 def status(
