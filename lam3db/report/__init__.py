@@ -1,4 +1,4 @@
-"""Reports: numbers to tables, Markdown, CSV and JSON.
+"""Reports: numbers to tables, Markdown, CSV, JSON, LaTeX, pages and figures.
 
 What must hold: importing this package imports no database library (the command line takes
 :mod:`lam3db.report.text` from it at start-up), so the names below are found when asked for.
@@ -11,14 +11,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lam3db.metrics import Scope
     from lam3db.report.build import Report, build_report
+    from lam3db.report.figures import chart_of, figure, report_chart
     from lam3db.report.formats import render
 
-__all__ = ["Report", "Scope", "build_report", "render"]
+__all__ = [
+    "Report",
+    "Scope",
+    "build_report",
+    "chart_of",
+    "figure",
+    "render",
+    "report_chart",
+]
 
 _WHERE = {
     "Report": "lam3db.report.build",
     "Scope": "lam3db.metrics",
     "build_report": "lam3db.report.build",
+    "chart_of": "lam3db.report.figures",
+    "figure": "lam3db.report.figures",
+    "report_chart": "lam3db.report.figures",
     "render": "lam3db.report.formats",
 }
 

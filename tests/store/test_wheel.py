@@ -38,3 +38,5 @@ def test_an_installed_wheel_makes_a_database_in_an_empty_folder(tmp_path: Path) 
     assert "as made" in run("-m", "lam3db", "db", "check", PYTHONPATH=str(site))
     sql = ("SELECT count(*) AS n FROM v_generation", "--format", "json")
     assert '"n": 0' in run("-m", "lam3db", "sql", *sql, PYTHONPATH=str(site))
+    page = run("-m", "lam3db", "report", "--format", "html", PYTHONPATH=str(site))
+    assert page.startswith("<!DOCTYPE html>"), "the template is in the wheel"
