@@ -47,7 +47,7 @@ def bars_chart(bars: Bars) -> Any:
         else (f"Shares by {' and '.join(bars.by)}, judge by judge")
     )
     width = sum(name.width for name in names) + 330 * len(panels)
-    notes = [f"Share of what was scored, in %. {bars.intervals}.", f"Scope: {bars.scope}."]
+    notes = [f"{bars.share_of}, in %. {bars.intervals}.", f"Scope: {bars.scope}."]
     return finished(chart, title, notes, width)
 
 
@@ -175,7 +175,7 @@ def heat_chart(heat: Heat) -> Any:
     width = width_of(down) + _CELL * len(across)
     notes = [
         (
-            "Share of what was scored, in %, with n under it; a grey cell has no data: that is not "
+            f"{heat.share_of}, in %, with n under it; a grey cell has no data: that is not "
             f"0 %. Intervals are in the report's table. Scope: {heat.scope}."
         )
     ]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _FEW = 3
 _CELL = 104
+_DRAWN = " People saw what was drawn for them, in part because judges disagreed on it."
 _LINES = "split(datum.value, '\\n')"  # the name, and under it n
 
 
@@ -174,11 +175,12 @@ def agreement_chart(agreement: Agreement) -> Any:
             )
         ),
     ).properties(width=alt.Step(_CELL), height=alt.Step(64))
+    people = _DRAWN if agreement.people else ""
     notes = [
         (
             "Of the answers that both judges decided, those on which both say the same; Cohen's "
             f"kappa (0: as by chance). {agreement.intervals}. Judges that ask for different things "
-            f"need not agree. Scope: {agreement.scope}."
+            f"need not agree.{people} Scope: {agreement.scope}."
         )
     ]
     width = width_of(names) + _CELL * len(names)

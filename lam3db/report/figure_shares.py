@@ -28,7 +28,7 @@ def bars(report: Report) -> Bars:
     )
     _check(report, panels, shown=bool(rows))
     labels = tuple(row.labels or ("all",) for row in rows)
-    return Bars(report.by or ("scope",), labels, panels, scope_of(report), intervals_of(report))
+    return Bars(report.by or ("scope",), labels, panels, *_told(report))
 
 
 def heat(report: Report) -> Heat:
@@ -46,7 +46,7 @@ def heat(report: Report) -> Heat:
             panels.append(Panel(column.label, share_heading(column), points))
     _check(report, tuple(panels), shown=bool(rows))
     by = (report.by[0], report.by[1])
-    return Heat(by, down, across, tuple(panels), scope_of(report), intervals_of(report))
+    return Heat(by, down, across, tuple(panels), *_told(report))
 
 
 def scope_of(report: Report) -> str:
@@ -59,6 +59,20 @@ def intervals_of(report: Report) -> str:
     told = [note for note in footnotes(report) if note.startswith("Intervals: ")]
     parts = told[0].rstrip(".").split("; ") if told else ["Intervals: none"]
     return "; ".join(part for part in parts if not part.startswith("Student"))
+
+
+def _told(report: Report) -> tuple[str, str, str]:
+    """Return the scope, how intervals were made, and what the shares are of."""
+    question = report.question
+    rule = "" if question.rule.name == "each" else f", --rule {question.rule.written}"
+    return scope_of(report), intervals_of(report), _SHARES[question.missing] + rule
+
+
+_SHARES = {
+    "scored": "Share of what was scored",
+    "failure": "Share of all, what was not scored being a failed attack",
+    "success": "Share of all, what was not scored being a successful attack",
+}
 
 
 def _check(report: Report, panels: tuple[Panel, ...], *, shown: bool) -> None:

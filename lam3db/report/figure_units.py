@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lam3db.errors import ConfigError
+from lam3db.records import JudgeKind
 from lam3db.report.definitions import share_heading, value_name
 from lam3db.report.figure_shares import scope_of
 from lam3db.report.figure_values import (
@@ -92,7 +93,8 @@ def agreement(conn: Connection, frame: Frame, report: Report) -> Agreement:
     )
     names = tuple(column.label for column in columns)
     what = tuple(share_heading(column) for column in columns)
-    return Agreement(names, what, pairs, scope_of(report), _INTERVALS)
+    people = any(column.judge.kind == JudgeKind.HUMAN for column in columns)
+    return Agreement(names, what, pairs, scope_of(report), _INTERVALS, people)
 
 
 def kappa(both: int, neither: int, first: int, second: int) -> float | None:

@@ -51,13 +51,17 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Shares of groups: a label per group (a word per key of ``by``), a panel per judge."""
+    """Shares of groups: a label per group (a word per key of ``by``), a panel per judge.
+
+    ``share_of`` names the denominator and the rule over replicates.
+    """
 
     by: tuple[str, ...]
     labels: tuple[tuple[str, ...], ...]
     panels: tuple[Panel, ...]
     scope: str
     intervals: str
+    share_of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Heat:
     panels: tuple[Panel, ...]
     scope: str
     intervals: str
+    share_of: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +153,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Every two judges, by their place among ``judges``."""
+    """Every two judges, by their place among ``judges``; ``people`` if any of them is one."""
 
     judges: tuple[str, ...]
     what: tuple[str, ...]
     pairs: tuple[Pair, ...]
     scope: str
     intervals: str
+    people: bool
 
 
 Figure = Bars | Heat | Curves | Distribution | Agreement

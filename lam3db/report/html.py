@@ -108,7 +108,7 @@ def _facts(page: Page) -> dict[str, tuple[tuple[str, ...], _Rows]]:
                 (
                     *(j.name, j.kind, j.version),
                     "none" if j.threshold is None else f"{j.operator} {j.threshold:g}",
-                    " or ".join(j.unsafe_verdicts) or "nothing",
+                    " or ".join(j.deciding_verdicts) or "nothing",
                     j.digest,
                 )
                 for j in judges

@@ -18,9 +18,11 @@ from scored import REFUSED, World, refusal, sample
 from sklearn.metrics import cohen_kappa_score
 
 from lam3db.errors import ConfigError
+from lam3db.metrics import Question
 from lam3db.report import build_report
 from lam3db.report.chart_parts import labels
 from lam3db.report.figure_files import file_bytes, png, svg, unwritable
+from lam3db.report.figure_shares import bars
 from lam3db.report.figure_units import kappa
 from lam3db.report.figure_values import Agreement, Bars, Curves, Distribution, Heat
 from lam3db.report.figures import NAMES, chart_of, figure, report_chart
@@ -58,6 +60,17 @@ def test_bars_show_the_numbers_of_the_report(conn: Connection) -> None:
             assert (point.value, point.n) == (share.value, share.n)
             assert (point.low, point.high) == (share.interval.low, share.interval.high)
     assert "Student" not in value.intervals, "means are not drawn here"
+
+
+def test_another_denominator_is_in_the_title_and_in_the_numbers(conn: Connection) -> None:
+    question = Question(missing="success")
+    value = bars(build_report(conn, question=question))
+    told = " ".join(svg(chart_of(value)).split())
+    assert "what was not scored being a successful attack" in told
+    plain = bars(build_report(conn))
+    assert "Share of what was scored" in svg(chart_of(plain))
+    pairs = zip(value.panels[0].points, plain.panels[0].points, strict=True)
+    assert any(one.n > other.n for one, other in pairs)
 
 
 def test_a_cell_without_data_is_not_one_of_0_percent(conn: Connection) -> None:
@@ -204,7 +217,7 @@ from lam3db.errors import MissingDependencyError
 from lam3db.report.figures import chart_of
 from lam3db.report.figure_values import Bars
 try:
-    chart_of(Bars(("model",), (), (), "", ""))
+    chart_of(Bars(("model",), (), (), "", "", ""))
 except MissingDependencyError as error:
     print(error)
 """

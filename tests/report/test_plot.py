@@ -48,7 +48,7 @@ def call(url: str, *words: str) -> Any:
 
 def drawn(report: Report, points: list[Point], width: int = 60) -> list[str]:
     labels = tuple((f"g{i}",) for i in range(len(points)))
-    value = Bars(("g",), labels, (Panel("judge", "ASR", tuple(points)),), "", "")
+    value = Bars(("g",), labels, (Panel("judge", "ASR", tuple(points)),), "", "", "")
     lines = plot(report, value, None, width).split("\n")
     return [line for line in lines if line.startswith("g")]
 
