@@ -27,6 +27,7 @@ from lam3db.report.figure_values import (
     Point,
     Values,
 )
+from lam3db.stats.agreement import cohen_kappa
 from lam3db.stats.intervals import ShareTally, share_interval
 from lam3db.store.lookup import config_id, model_version_id
 from lam3db.store.units import load_units
@@ -100,14 +101,12 @@ def agreement(conn: Connection, frame: Frame, report: Report) -> Agreement:
 def kappa(both: int, neither: int, first: int, second: int) -> float | None:
     """Return Cohen's kappa of two judges from counts of unsafe by both, neither, one only.
 
-    Source: Cohen (1960), Educ. Psychol. Meas. 20. None where chance alone agrees always.
+    None where it is not defined: nothing to compare, or chance alone agrees always.
     """
-    n = both + neither + first + second
-    if not n:
-        return None
-    one, other = (both + first) / n, (both + second) / n
-    chance = one * other + (1 - one) * (1 - other)
-    return None if chance == 1 else ((both + neither) / n - chance) / (1 - chance)
+    said = [(0, 1, 1), (0, 0, 0), (0, 1, 0), (0, 0, 1)]
+    counted = [(one, float(n)) for one, n in zip(said, (both, neither, first, second), strict=True)]
+    some = [(one, n) for one, n in counted if n]
+    return cohen_kappa([one for one, _ in some], [n for _, n in some]).value if some else None
 
 
 def _pair(i: int, j: int, said: Sequence[NDArray[np.int8]], behaviors: NDArray[np.int64]) -> Pair:

@@ -51,12 +51,19 @@ def plot(
 
 
 def _bars(labels: Sequence[tuple[str, ...]], panel: Panel, width: int) -> Iterator[str]:
+    """Yield a bar per group; all but the last of its labels stand on a line above it."""
     yield cut(safe_text(f"{panel.what} by {panel.judge}"), width)
-    names = [" / ".join(words) for words in labels]
+    indent = "  " if labels and len(labels[0]) > 1 else ""
+    names = [indent + words[-1] for words in labels]
     said = [_said(point) for point in panel.points]
     left, room, right = _widths(names, said, width)
-    for name, point, words in zip(names, panel.points, said, strict=True):
-        yield f"{_padded(name, left)} │{_bar(point, room)}│ {words:>{right}}"
+    above: tuple[str, ...] = ()
+    for words, point, told in zip(labels, panel.points, said, strict=True):
+        if words[:-1] != above:
+            above = words[:-1]
+            yield safe_text(" / ".join(above), width)
+        shown = indent + _padded(words[-1], left - len(indent))
+        yield f"{shown} │{_bar(point, room)}│ {told:>{right}}"
 
 
 def _widths(names: Sequence[str], said: Sequence[str], width: int) -> tuple[int, int, int]:

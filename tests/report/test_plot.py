@@ -88,6 +88,15 @@ def test_a_bar_is_as_long_as_its_share_and_its_interval(url: str) -> None:
     assert set(fields[3].strip()) == {"─", "┤"}
 
 
+def test_a_long_name_hides_no_attack(url: str) -> None:
+    with open_store(url, mode="read") as store, store.read() as conn:
+        shown = plot(build_report(conn), bars(build_report(conn)), None, 60)
+    lines = shown.split("\n")
+    (start, *_) = [i for i, line in enumerate(lines) if line.startswith("<script>")]
+    assert lines[start + 1].startswith("  none ")
+    assert lines[start + 2].startswith("  wrapper ")
+
+
 def test_the_command_prints_it_in_utf8_and_in_ascii(url: str) -> None:
     for encoding in ("utf-8", "ascii"):
         done = subprocess.run(
