@@ -8,6 +8,7 @@ from lam3db.cli import (
     agree,
     bundle,
     compare,
+    curve,
     dataset,
     db,
     doctor,
@@ -72,6 +73,7 @@ app.command("compare", rich_help_panel=READ)(compare.compare)
 app.command("explain", rich_help_panel=READ)(explain.explain)
 app.command("agree", rich_help_panel=READ)(agree.agree)
 app.command("flips", rich_help_panel=READ)(flips.flips)
+app.command("curve", rich_help_panel=READ)(curve.curve)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)

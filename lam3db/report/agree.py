@@ -9,16 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lam3db.errors import ConfigError, NotFoundError
 from lam3db.metrics import agree as measures
 from lam3db.metrics.joined import load_answers
-from lam3db.metrics.truth import PARTS, truth_of
-from lam3db.records import JudgeKind
+from lam3db.report import reference
 from lam3db.report.build import choose_judges
 from lam3db.report.labels import load_labels
 from lam3db.report.scope import resolve
-from lam3db.store import aggregates, reviews
-from lam3db.store.drawn_answers import drawn_answers
+from lam3db.store import aggregates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
     from lam3db.metrics.truth import Truth
     from lam3db.report.labels import Labels
     from lam3db.store.aggregates import JudgeRow
-
-PEOPLE = "human"
-_ADJUDICATOR = "adjudicator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +82,19 @@ def build_agreement(
         NotFoundError: no such run, model, dataset or judge, or no label of the reference.
 
     """
-    if part not in PARTS:
-        raise ConfigError(f"--part {part}: write one of {', '.join(PARTS)}")
     keys = aggregates.group_keys(by)
     shown = tuple(dict.fromkeys(by))
     frame, words = resolve(conn, scope)
     names = {column.judge.id: column.label for column in choose_judges(conn, ())}
     asked = [column.judge for column in choose_judges(conn, judges)]
-    people = _reference(conn, against)
+    people = reference.candidates(conn, against)
     both = list({judge.id: judge for judge in (*people, *asked)}.values())
     answers = load_answers(conn, frame, keys, [judge for judge in both if judge.decides])
     if not answers.ids:
         return _nothing(words, shown, part, names)
     able = {one for one, said in answers.judges.items() if any(u is not None for u in said.unsafe)}
-    people = [judge for judge in people if judge.id in able]
-    _check(conn, people, against)
+    people, truth = reference.settle(conn, answers, people, against, part)
     chosen = [judge for judge in asked if judge.id in able and judge not in people]
-    truth = _truth(conn, answers, people, part, pooled=tuple(against) in ((), (PEOPLE,)))
     told = _Told(load_labels(conn, set(answers.groups), keys, shown), keys, shown)
     return Agreement(
         words,
@@ -134,16 +124,6 @@ class _Told:
     shown: tuple[str, ...]
 
 
-def _truth(
-    conn: Connection, answers: Answers, people: Sequence[JudgeRow], part: str, *, pooled: bool
-) -> Truth | None:
-    if not people:
-        return None
-    final = _adjudicators(conn) if pooled else frozenset[int]()
-    drawn = drawn_answers(conn) if any(j.kind == JudgeKind.HUMAN for j in people) else {}
-    return truth_of(answers, [judge.id for judge in people], final, drawn, part)
-
-
 def _corrected(
     answers: Answers, truth: Truth, judges: Sequence[JudgeRow], told: _Told
 ) -> tuple[CorrectedRow, ...]:
@@ -165,46 +145,6 @@ def _nothing(
     empty = "No answers in this scope. `lam3db status` shows what is stored."
     none = ((), (), None, (), (), (), (), ())
     return Agreement(words, by, part, 0, 0, 0, names, *none, empty=empty)
-
-
-def _reference(conn: Connection, against: Sequence[str]) -> list[JudgeRow]:
-    """Return the judges asked to be the reference, or all people."""
-    every = [column.judge for column in choose_judges(conn, ())]
-    people = [judge for judge in every if judge.kind == JudgeKind.HUMAN and judge.decides]
-    if not against:
-        return people
-    found: dict[int, JudgeRow] = {}
-    for name in against:
-        if name == PEOPLE and all(judge.name != PEOPLE for judge in every):
-            found.update({judge.id: judge for judge in people})
-        else:
-            named = [column.judge for column in choose_judges(conn, [name])]
-            found.update({judge.id: judge for judge in named})
-    return list(found.values())
-
-
-def _check(conn: Connection, people: Sequence[JudgeRow], against: Sequence[str]) -> None:
-    """Refuse a reference that has no label here, or that pools what must not be pooled."""
-    if against and not people:
-        raise NotFoundError(f"--against {' '.join(against)}: no label of theirs in this scope")
-    cards = {card.id: card for card in reviews.judge_cards(conn)}
-    kinds: dict[tuple[str, ...], list[str]] = {}
-    for judge in people:
-        card = cards[judge.id]
-        told = str(card.spec.get("guideline")), str(card.spec.get("labels"))
-        kind = (*told, judge.heading, *judge.unsafe_verdicts)
-        kinds.setdefault(kind, []).append(f"{judge.name}#{judge.digest[:8]}")
-    if len(kinds) > 1:
-        told_apart = "; ".join(", ".join(names) for names in kinds.values())
-        raise ConfigError(
-            "labels given under different guidelines or with different meanings are never pooled "
-            f"({told_apart}): choose with --against NAME#DIGEST"
-        )
-
-
-def _adjudicators(conn: Connection) -> frozenset[int]:
-    cards = reviews.judge_cards(conn, JudgeKind.HUMAN)
-    return frozenset(card.id for card in cards if card.spec.get("role") == _ADJUDICATOR)
 
 
 def _together(

@@ -55,3 +55,9 @@ def test_flips_are_listed_and_exported(folder: Path) -> None:
     lam3db(folder, "show", str(rows[0]["generation_id"]))
     piped = lam3db(folder, "flips", *names[:2], "--export", "-").stdout
     assert [json.loads(line) for line in piped.splitlines()] == rows
+
+
+def test_a_curve_without_values_says_so(folder: Path) -> None:
+    wrong = lam3db(folder, "flips", "guard", "guard", code=1)
+    name = next(word.strip("',") for word in wrong.stderr.split() if word.startswith("'guard#"))
+    assert "so it has no curve" in lam3db(folder, "curve", name, "--threshold", "0.5").stdout
