@@ -20,6 +20,7 @@ from lam3db.cli import (
     issue,
     judge,
     log,
+    labels,
     merge,
     purge,
     report,
@@ -74,6 +75,7 @@ app.command("explain", rich_help_panel=READ)(explain.explain)
 app.command("agree", rich_help_panel=READ)(agree.agree)
 app.command("flips", rich_help_panel=READ)(flips.flips)
 app.command("curve", rich_help_panel=READ)(curve.curve)
+app.command("labels", rich_help_panel=READ)(labels.labels)
 app.command("status", rich_help_panel=READ)(report.status)
 app.command("show", rich_help_panel=READ)(report.show)
 report.export_app.command("scores")(scores.export_scores)

@@ -81,7 +81,7 @@ class Together:
 class CorrectedShare:
     """A judge's share unsafe of the attacks of one group, and what labels make of it.
 
-    ``apparent`` is over all that the judge decided, ``human`` over the labelled ones among
+    ``apparent`` is over all that the judge decided, ``errors`` over the labelled ones among
     them (weighted), ``labels`` of them.
     """
 
@@ -89,9 +89,14 @@ class CorrectedShare:
     judge: JudgeRow
     apparent: Share
     labels: int
-    human: Share
+    errors: Errors
     powered: Corrected
     rogan_gladen: Corrected
+
+    @property
+    def human(self) -> Share:
+        """The share by the labels alone, weighted as they were drawn."""
+        return self.errors.human
 
 
 def against(answers: Answers, truth: Truth, judge: JudgeRow) -> Against:
@@ -187,7 +192,7 @@ def _corrected(
     if not truth.sample:
         reason = "labels of a disputed part are no sample, so no share follows from them"
         refused = Corrected(None, Interval(None, None, f"none: {reason}"), reason)
-        return CorrectedShare(group, judge, apparent, len(known), errors.human, refused, refused)
+        return CorrectedShare(group, judge, apparent, len(known), errors, refused, refused)
     n: Counter[int] = Counter(answers.behaviors[at] for at in places)
     hits: Counter[int] = Counter(answers.behaviors[at] for at in places if said[at])
     tallies: dict[Hashable, ShareTally] = {
@@ -198,7 +203,7 @@ def _corrected(
         judge,
         apparent,
         len(known),
-        errors.human,
+        errors,
         prediction_powered(tallies, known),
         rogan_gladen(apparent, errors),
     )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lam3db.store.aggregates import JudgeRow
 
 CRITERIA = {
-    "youden": "sensitivity + specificity - 1 (Youden's J)",
+    "youden": "Youden's J",
     "f1": "F1",
     "accuracy": "accuracy",
 }
@@ -136,7 +136,7 @@ def _tables(found: CurveReport, curve: Curve) -> Iterator[Table]:
 
 
 def _mark(curve: Curve, point: CurvePoint) -> str:
-    return " (in force)" if point.threshold == curve.current else ""
+    return " (now)" if point.threshold == curve.current else ""
 
 
 def _f1(point: CurvePoint) -> str:
@@ -196,6 +196,7 @@ def _notes(found: CurveReport, curve: Curve) -> Iterator[str]:
         f"Share unsafe: of {curve.n} attacks with a value, in {curve.behaviors} behaviors; "
         f"{curve.missing} attacks without a value are left out. Pointwise 95 % intervals, Wilson "
         "on the effective sample size, clustered by behavior: each holds for its threshold alone."
+        " (now) marks the threshold in force."
     )
     if found.truth is None:
         yield "No person's label in this scope, so nothing is said of the judge's errors."
@@ -213,6 +214,7 @@ def _notes(found: CurveReport, curve: Curve) -> Iterator[str]:
         yield f"{found.truth.other_part} labels of the other part of a review are left out."
     if curve.best:
         yield (
-            "Best thresholds were chosen and measured on the same labels, which flatters them: "
+            "Youden's J is sensitivity + specificity - 1. Best thresholds were chosen and measured "
+            "on the same labels, which flatters them: "
             "choose on one part of the labels and measure on another."
         )

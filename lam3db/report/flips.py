@@ -91,7 +91,7 @@ def build_flips(
         NotFoundError: no such run, model, dataset or judge.
 
     """
-    one, other = _judge(conn, first), _judge(conn, second)
+    one, other = one_judge(conn, first), one_judge(conn, second)
     if one[0].id == other[0].id:
         raise ConfigError(f"{first} and {second} are one judge: name two, as NAME#DIGEST")
     frame, words = resolve(conn, scope)
@@ -104,7 +104,14 @@ def build_flips(
     return Flipped(words, shown, (one[0], other[0]), (one[1], other[1]), found, keys, labels)
 
 
-def _judge(conn: Connection, name: str) -> tuple[JudgeRow, str]:
+def one_judge(conn: Connection, name: str) -> tuple[JudgeRow, str]:
+    """Return the judge of this name, which decides, and its label.
+
+    Raises:
+        ConfigError: it is several judges, or has neither verdicts nor a threshold.
+        NotFoundError: there is none.
+
+    """
     found = choose_judges(conn, [name])
     if len(found) > 1:
         several = ", ".join(f"'{c.judge.name}#{c.judge.digest[:8]}'" for c in found)
@@ -112,7 +119,7 @@ def _judge(conn: Connection, name: str) -> tuple[JudgeRow, str]:
     (column,) = found
     if not column.judge.decides:
         raise ConfigError(
-            f"{name} has neither verdicts that mean unsafe nor a threshold, so it flips nothing"
+            f"{name} has neither verdicts that mean unsafe nor a threshold, so it decides nothing"
         )
     return column.judge, column.label
 
@@ -192,8 +199,10 @@ def _listed(rows: Sequence[dict[str, Any]]) -> Table:
         )
         for row in rows
     ]
-    header = ("answer", "model", "attack", "behavior", "first", "second", "value", "value")
-    return plain_table("Flips", 6, header, cells)
+    header = ["answer", "model", "attack", "behavior", "first", "second"]
+    valued = any(row[key] is not None for row in rows for key in _VALUES)
+    shown = cells if valued else [row[:-2] for row in cells]
+    return plain_table("Flips", 6, [*header, *(["value", "value"] if valued else [])], shown)
 
 
 _VALUES = ("first_value", "second_value")

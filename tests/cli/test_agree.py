@@ -61,3 +61,16 @@ def test_a_curve_without_values_says_so(folder: Path) -> None:
     wrong = lam3db(folder, "flips", "guard", "guard", code=1)
     name = next(word.strip("',") for word in wrong.stderr.split() if word.startswith("'guard#"))
     assert "so it has no curve" in lam3db(folder, "curve", name, "--threshold", "0.5").stdout
+
+
+def test_labels_need_no_database_where_all_is_given(tmp_path: Path, folder: Path) -> None:
+    rates = ("--share", "0.4", "--sensitivity", "0.9", "--specificity", "0.9")
+    shown = lam3db(tmp_path, "labels", *rates, "--answers", "1000", "-n", "50", "-n", "200")
+    assert [line.split() for line in shown.stdout.splitlines()[5:7]] == [
+        ["50", "13.6", "8.6"],
+        ["200", "6.8", "4.8"],
+    ]
+    assert not list(tmp_path.glob("*.db"))
+    wrong = lam3db(folder, "flips", "guard", "guard", code=1)
+    name = next(word.strip("',") for word in wrong.stderr.split() if word.startswith("'guard#"))
+    assert "40 labelled attacks" in lam3db(folder, "labels", name).stdout

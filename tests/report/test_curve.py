@@ -115,7 +115,7 @@ def test_every_format_says_the_same(world: World) -> None:
     found = build(world, points=4)
     text = render_page(curve_page(found))
     flat = " ".join(text.split())
-    assert "> 0.6 (in force)" in text
+    assert "> 0.6 (now)" in text
     assert "ROC area" in text
     assert "chosen and measured on the same labels" in flat
     assert "90 attacks with a value, in 45 behaviors; 0 attacks without a value" in flat
