@@ -21,7 +21,7 @@ from lam3db.stats.correction import (
     prediction_powered,
     rogan_gladen,
 )
-from lam3db.stats.drawn import Drawn, Share, share_of
+from lam3db.stats.drawn import Share, even_share
 from lam3db.stats.intervals import Interval, ShareTally
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def pair(answers: Answers, one: JudgeRow, other: JudgeRow) -> Pair:
             why = (a if a.unsafe[at] is None else b).why(at)
             left_out[f"{why} by {name}"] += 1
     items = [(answers.behaviors[at], a.unsafe[at], b.unsafe[at]) for at in both]
-    share = share_of(Drawn(cluster, 1.0, x == y) for cluster, x, y in items)
+    share = _even((cluster, x == y) for cluster, x, y in items)
     return Pair(
         one,
         other,
@@ -187,7 +187,7 @@ def _corrected(
 ) -> CorrectedShare:
     said = answers.judges[judge.id].unsafe
     known = _labelled(answers, truth, judge, [at for at in places if truth.unsafe[at] is not None])
-    apparent = share_of(Drawn(answers.behaviors[at], 1.0, bool(said[at])) for at in places)
+    apparent = _even((answers.behaviors[at], bool(said[at])) for at in places)
     errors = errors_of(known)
     if not truth.sample:
         reason = "labels of a disputed part are no sample, so no share follows from them"
@@ -217,6 +217,15 @@ def _labelled(
         Labelled(answers.behaviors[at], bool(said[at]), bool(truth.unsafe[at]), truth.weights[at])
         for at in places
     ]
+
+
+def _even(items: Iterable[tuple[int, bool]]) -> Share:
+    """Return the share of hits among (behavior, hit), each item counting alike."""
+    counts = Counter(items)
+    behaviors = dict.fromkeys(behavior for behavior, _ in counts)
+    return even_share(
+        ShareTally(counts[one, True] + counts[one, False], counts[one, True]) for one in behaviors
+    )
 
 
 def _words(said: Iterable[tuple[str, str]]) -> Words:

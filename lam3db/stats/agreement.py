@@ -21,16 +21,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lam3db.stats.drawn import Drawn, share_of
+from lam3db.stats.drawn import Drawn, even_share, share_of
 from lam3db.stats.intervals import (
     Interval,
     MeanTally,
+    ShareTally,
     mean_interval,
 )
 from lam3db.stats.resample import clustered_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from lam3db.stats.resample import Numbers
 
@@ -61,12 +62,23 @@ def cohen_kappa(
     import numpy as np
 
     items = list(items)
-    weights = [1.0] * len(items) if weights is None else weights
-    words = _numbered(word for _, *said in items for word in said)
+    if not items:
+        return Coefficient(None, Interval(None, None, "none: nothing scored"), 0, 0)
+    counts: dict[tuple[Hashable, Hashable, Hashable], float]
+    if weights is None:
+        counts = dict(Counter(items))
+        disagreed = even_share(_disagreements(counts)).interval
+    else:
+        counts = defaultdict(float)
+        for item, weight in zip(items, weights, strict=True):
+            counts[item] += weight
+        pairs = zip(items, weights, strict=True)
+        disagreed = share_of(Drawn(c, w, one != other) for (c, one, other), w in pairs).interval
+    words = _numbered({word for _, *said in counts for word in said})
     k = len(words)
     table: dict[Hashable, Numbers] = {}
-    for (cluster, one, other), weight in zip(items, weights, strict=True):
-        table.setdefault(cluster, np.zeros((k, k)))[words[one], words[other]] += weight
+    for (cluster, one, other), count in counts.items():
+        table.setdefault(cluster, np.zeros((k, k)))[words[one], words[other]] += count
 
     def statistic(sums: Numbers) -> Numbers:
         cells = sums.reshape(-1, k, k)
@@ -76,11 +88,20 @@ def cohen_kappa(
         return _beyond(1 - same, 1 - expected)
 
     rows = np.array([cell.ravel() for cell in table.values()]).reshape(len(table), k * k)
-    pairs = zip(items, weights, strict=True)
-    disagreed = share_of(Drawn(c, weight, one != other) for (c, one, other), weight in pairs)
     cells = rows.sum(0).reshape(k, k)
-    expected = 1 - float((cells.sum(0) * cells.sum(1)).sum()) / max(float(cells.sum()), 1e-300) ** 2
-    return _coefficient(rows, statistic, disagreed.interval, expected, len(items))
+    expected = 1 - float((cells.sum(0) * cells.sum(1)).sum()) / float(cells.sum()) ** 2
+    return _coefficient(rows, statistic, disagreed, expected, len(items))
+
+
+def _disagreements(
+    counts: Mapping[tuple[Hashable, Hashable, Hashable], float],
+) -> Iterator[ShareTally]:
+    n: Counter[Hashable] = Counter()
+    differ: Counter[Hashable] = Counter()
+    for (cluster, one, other), count in counts.items():
+        n[cluster] += int(count)
+        differ[cluster] += int(count) if one != other else 0
+    return (ShareTally(count, differ[cluster]) for cluster, count in n.items())
 
 
 def fleiss_kappa(units: Iterable[tuple[Hashable, Sequence[Hashable]]]) -> Coefficient:
@@ -96,7 +117,7 @@ def fleiss_kappa(units: Iterable[tuple[Hashable, Sequence[Hashable]]]) -> Coeffi
         return Coefficient(None, Interval(None, None, "none: nothing scored"), 0, 0, len(units))
     m = max(sizes, key=lambda size: (sizes[size], size))
     used = [(cluster, said) for cluster, said in units if len(said) == m]
-    words = _numbered(word for _, said in used for word in said)
+    words = _numbered({word for _, said in used for word in said})
 
     def row(said: Sequence[Hashable]) -> Numbers:
         counts = _counts(said, words)
@@ -119,7 +140,7 @@ def krippendorff_alpha(units: Iterable[tuple[Hashable, Sequence[Hashable]]]) -> 
 
     units = list(units)
     used = [(cluster, said) for cluster, said in units if len(said) >= PAIR]
-    words = _numbered(word for _, said in used for word in said)
+    words = _numbered({word for _, said in used for word in said})
 
     def row(said: Sequence[Hashable]) -> Numbers:
         counts = _counts(said, words)
@@ -149,8 +170,8 @@ def _over_units(
     if not used:
         return Coefficient(None, Interval(None, None, "none: nothing scored"), 0, 0, left_out)
     clusters: dict[Hashable, Counter[tuple[Hashable, ...]]] = defaultdict(Counter)
-    for cluster, said in used:
-        clusters[cluster][tuple(sorted(said, key=repr))] += 1
+    for (cluster, said), n in Counter((cluster, tuple(said)) for cluster, said in used).items():
+        clusters[cluster][tuple(sorted(said, key=repr))] += n
     kinds = {said: row(said) for cluster in clusters.values() for said in cluster}
     rows = np.array([sum(kinds[said] * n for said, n in c.items()) for c in clusters.values()])
     disagreed = mean_interval([_tally(kinds, cluster) for cluster in clusters.values()])

@@ -17,7 +17,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lam3db.stats.intervals import LEVEL, Interval, ShareSums, ShareTally, effective_size, wilson
+from lam3db.stats.intervals import (
+    LEVEL,
+    Interval,
+    ShareSums,
+    ShareTally,
+    effective_size,
+    share_interval_of,
+    wilson,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -54,30 +62,37 @@ def share_of(items: Iterable[Drawn], level: float = LEVEL) -> Share:
     Methods as in :class:`Interval`; ``wilson-weighted`` where the weights differ.
     """
     items = list(items)
-    n, hits = len(items), sum(item.hit for item in items)
-    clusters = len({item.cluster for item in items})
-    if not n:
-        return Share(None, 0, 0, 0, Interval(None, None, "none: nothing scored"), None)
     even = all(math.isclose(item.weight, items[0].weight, rel_tol=1e-9) for item in items)
-    value = hits / n if even else _ratio(items)
-    if clusters == 1 and n > 1:
-        return Share(value, n, hits, 1, Interval(None, None, "none: one behavior"), None)
-    independent = clusters == n
     if even:
-        size = float(n) if independent else effective_size(_sums(items), level)
-        method = "wilson" if independent else "wilson-clustered"
-    else:
-        size, method = _effective(items, value, clusters, level), "wilson-weighted"
-    return Share(value, n, hits, clusters, Interval(*wilson(value, size, level), method), size)
+        return even_share(_tallies(items), level)
+    n, hits, clusters = len(items), sum(i.hit for i in items), len({i.cluster for i in items})
+    value = _ratio(items)
+    if clusters == 1:
+        return Share(value, n, hits, 1, Interval(None, None, "none: one behavior"), None)
+    size = _effective(items, value, clusters, level)
+    interval = Interval(*wilson(value, size, level), "wilson-weighted")
+    return Share(value, n, hits, clusters, interval, size)
 
 
-def _sums(items: Iterable[Drawn]) -> ShareSums:
+def even_share(tallies: Iterable[ShareTally], level: float = LEVEL) -> Share:
+    """Return what :func:`share_of` does for items of equal weight, from one tally per cluster."""
+    sums = ShareSums.of(tallies)
+    interval = share_interval_of(sums, level)
+    if interval.low is None:
+        value = sums.hits / sums.n if sums.n else None
+        return Share(value, sums.n, sums.hits, sums.clusters, interval, None)
+    independent = sums.clusters == sums.n
+    size = float(sums.n) if independent else effective_size(sums, level)
+    return Share(sums.hits / sums.n, sums.n, sums.hits, sums.clusters, interval, size)
+
+
+def _tallies(items: Iterable[Drawn]) -> list[ShareTally]:
     n: dict[Hashable, int] = defaultdict(int)
     hits: dict[Hashable, int] = defaultdict(int)
     for item in items:
         n[item.cluster] += 1
         hits[item.cluster] += item.hit
-    return ShareSums.of(ShareTally(count, hits[cluster]) for cluster, count in n.items())
+    return [ShareTally(count, hits[cluster]) for cluster, count in n.items()]
 
 
 def _ratio(items: list[Drawn]) -> float:
@@ -91,9 +106,7 @@ def _effective(items: list[Drawn], value: float, clusters: int, level: float) ->
 
     total = math.fsum(item.weight for item in items)
     kish = total**2 / math.fsum(item.weight**2 for item in items)
-    if clusters < 2:  # noqa: PLR2004 - one item
-        return kish
-    sums = _sums(items)
+    sums = ShareSums.of(_tallies(items))
     telling = min(sums.with_hits, sums.with_misses)
     if telling == 0:
         return min(kish, float(clusters))
