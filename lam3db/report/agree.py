@@ -15,7 +15,7 @@ from lam3db.report import reference
 from lam3db.report.build import choose_judges
 from lam3db.report.labels import load_labels
 from lam3db.report.scope import resolve
-from lam3db.store import aggregates
+from lam3db.store import aggregates, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,6 +96,7 @@ def build_agreement(
     people, truth = reference.settle(conn, answers, people, against, part)
     chosen = [judge for judge in asked if judge.id in able and judge not in people]
     told = _Told(load_labels(conn, set(answers.groups), keys, shown), keys, shown)
+    notes = (*_drawn_notes(conn, truth), *_left_out(asked, able, names))
     return Agreement(
         words,
         shown,
@@ -107,12 +108,41 @@ def build_agreement(
         judges=tuple(chosen),
         reference=tuple(people),
         truth=truth,
-        against=tuple(measures.against(answers, truth, j) for j in chosen) if truth else (),
-        pairs=tuple(measures.pairs(answers, chosen)),
-        together=tuple(_together(answers, people, chosen)),
-        corrected=_corrected(answers, truth, chosen, told) if truth else (),
-        notes=(*_left_out(asked, able, names), *(told.labels.notes if shown else ())),
+        **_measured(answers, truth, people, chosen, told),
+        notes=(*notes, *(told.labels.notes if shown else ())),
     )
+
+
+def _measured(
+    answers: Answers,
+    truth: Truth | None,
+    people: Sequence[JudgeRow],
+    chosen: Sequence[JudgeRow],
+    told: _Told,
+) -> dict[str, Any]:
+    """Return the fields of an agreement that are numbers."""
+    sets = [one for one in (people, chosen) if len(one) > 1]
+    return {
+        "against": tuple(measures.against(answers, truth, j) for j in chosen) if truth else (),
+        "pairs": tuple(measures.pairs(answers, chosen)),
+        "together": tuple(measures.together(answers, one) for one in sets),
+        "corrected": _corrected(answers, truth, chosen, told) if truth else (),
+    }
+
+
+def _drawn_notes(conn: Connection, truth: Truth | None) -> list[str]:
+    """Return from how many answers each review drew: what its labels stand for."""
+    notes = []
+    for name, labels in sorted(truth.by_lot.items()) if truth else ():
+        spec = reviews.find_review(conn, name).spec
+        if "frame" in spec:
+            scope = ", ".join(f"{k} {v}" for k, v in spec.get("scope", {}).items())
+            notes.append(
+                f"Review {name} drew {spec.get('random', labels)} of {spec['frame']} answers "
+                f"({spec.get('method', 'by lot')}; {scope or 'of everything stored then'}): for "
+                "answers outside these its labels stand only if they are alike."
+            )
+    return notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +175,6 @@ def _nothing(
     empty = "No answers in this scope. `lam3db status` shows what is stored."
     none = ((), (), None, (), (), (), (), ())
     return Agreement(words, by, part, 0, 0, 0, names, *none, empty=empty)
-
-
-def _together(
-    answers: Answers, people: Sequence[JudgeRow], chosen: Sequence[JudgeRow]
-) -> list[Together]:
-    sets = [one for one in (people, chosen) if len(one) > 1]
-    return [measures.together(answers, one) for one in sets]
 
 
 def _left_out(asked: Sequence[JudgeRow], able: set[int], names: Mapping[int, str]) -> list[str]:

@@ -125,7 +125,8 @@ def disputed_world(world: World) -> tuple[dict[int, bool], dict[int, bool]]:
     chosen = [at for at in wrong if at not in by_lot][:30]
     items = [DrawnItem(answered.ids[f"k{at}", 0], "estimation", 100 / 400) for at in by_lot]
     items += [DrawnItem(answered.ids[f"k{at}", 0], "training") for at in chosen]
-    put_review(world.conn, "first", 1, {"method": "uniform"}, "anna", items)
+    spec = {"method": "uniform", "random": 100, "frame": 400, "scope": {"model": "demo"}}
+    put_review(world.conn, "first", 1, spec, "anna", items)
     tell(world, answered, person("anna"), {at: truth[at] for at in (*by_lot, *chosen)})
     return truth, said
 
@@ -144,6 +145,7 @@ def test_the_disputed_part_is_no_sample(world: World) -> None:
     text = " ".join(shown(found).split())
     assert "30 labelled answers of the other part of a review are left out" in text
     assert "100 by review first" in text
+    assert "Review first drew 100 of 400 answers (uniform; model demo)" in text
     everything = build(world, part="all")
     assert everything.against[0].n == 130
     assert everything.corrected[0].share.powered.value is None

@@ -147,3 +147,19 @@ def test_coverage_of_kappa_over_clusters() -> None:
         plain += low <= truth <= high
     assert held / rounds >= 0.92
     assert plain < held
+
+
+def test_coverage_of_alpha_and_fleiss() -> None:
+    """Four coders who each flip one label in eight, easy and hard behaviors alike."""
+    random = np.random.default_rng(12)
+    together = (1 - 0.125) ** 2 + 0.125**2
+    truth = 1 - (1 - together) / 0.5
+    for measure in (krippendorff_alpha, fleiss_kappa):
+        held = 0
+        for _ in range(200):
+            real = random.random((25, 3)) < random.choice([0.2, 0.8], size=(25, 1))
+            said = real[..., None] ^ (random.random((25, 3, 4)) < 0.125)
+            units = [(c, said[c, i].tolist()) for c in range(25) for i in range(3)]
+            low, high = bounds(measure(units))
+            held += low <= truth <= high
+        assert held / 200 >= 0.92
