@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def import_results(
-    file: Annotated[Path, typer.Argument(help="A file, or a folder for formats that are folders.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A file, or a folder for formats that are folders.")
+    ] = None,
     output: Annotated[
-        str | None, typer.Option("--format", "-f", help="A format we know; ? lists them.")
+        str | None, typer.Option("--format", "-f", help="A format we know: see --formats.")
     ] = None,
     mapping: Annotated[
         Path | None, typer.Option("--map", "-m", help="A YAML file that says what is where.")
@@ -34,6 +36,12 @@ def import_results(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE of a format. Repeat for more.")
     ] = None,
+    formats: Annotated[
+        bool, typer.Option("--formats", help="List the formats we know, and leave.")
+    ] = False,
+    guide: Annotated[
+        bool, typer.Option("--guide", help="Print all that a map may say, and leave.")
+    ] = False,
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Print a map for this file, to be completed by you.")
     ] = False,
@@ -49,20 +57,25 @@ def import_results(
     not generated. If anything is wrong, all that is wrong is told by row and column and nothing is
     stored; reading a file again changes nothing.
 
-    What a map may say: `python -m pydoc lam3db.datasets.results.map`; start with --suggest.
+    A map is made with --suggest, completed by you (--guide tells all it may say, `lam3db init`
+    copies examples to configs/imports) and tried with --dry-run.
     """
     from lam3db.errors import ConfigError
 
-    if output == "?":
-        _list()
+    if formats or guide:
+        _list() if formats else _guide()
         return
+    if file is None:
+        raise ConfigError("name the FILE to read; --formats lists what we know")
     if suggest:
         from lam3db.datasets.results.suggest import suggested_map
 
         typer.echo(suggested_map(file), nl=False)
         return
     if (output is None) == (mapping is None):
-        raise ConfigError("say how to read the file: --format NAME (? lists them) or --map FILE")
+        raise ConfigError(
+            "say how to read the file: --format NAME (--formats lists them) or --map FILE"
+        )
     options = {"dataset": name, "model": model, "settings": pairs(settings, "--set")}
     job = _job(file, output, mapping, images, options)
     if dry_run:
@@ -77,6 +90,12 @@ def import_results(
     with open_store(db, mode="write") as store, Bar() as bar:
         result = take_over(store, job, bar)
     _tell(result)
+
+
+def _guide() -> None:
+    from lam3db.datasets.results import map as maps
+
+    typer.echo((maps.__doc__ or "").strip())
 
 
 def _list() -> None:

@@ -88,7 +88,9 @@ def import_results(store: Store, job: ImportJob, watch: Watch | None = None) -> 
 
     """
     with uncollected():
-        return _import(store, job, watch or Silence())
+        done = _import(store, job, watch or Silence())
+    sum_up(store)
+    return done
 
 
 def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:
@@ -116,7 +118,6 @@ def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:
                 raise InputError(f"{job.path}: has changed while it was read; nothing was stored")
     finally:
         watch.end()
-    sum_up(store)
     return Imported(seen, stored)
 
 

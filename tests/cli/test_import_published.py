@@ -49,13 +49,13 @@ def _rows(folder: Path, *words: str) -> list[dict[str, Any]]:
 
 
 def test_all_eighteen_rates_under_the_published_denominator(jailbreakbench: Path) -> None:
-    rows = _rows(jailbreakbench, "--by", "model,attack", "--judge", "jbb-llama-3-70b")
+    words = ("--by", "model,attack", "--judge", "jbb-llama-3-70b", "--missing", "failure")
     found = {}
-    for row in rows:
+    for row in _rows(jailbreakbench, *words):
         (number,) = row["numbers"]
         assert number["counts"]["total"] == 100
         model = next(name for name in ASR["PAIR"] if row["group"]["model"].startswith(name))
-        found[row["group"]["attack"], model] = number["share"]["hits"]
+        found[row["group"]["attack"], model] = round(100 * number["share"]["value"], 9)
     assert found == PUBLISHED
 
 
@@ -78,6 +78,10 @@ def test_both_judges_agree_as_published(jailbreakbench: Path) -> None:
         " WHERE a.judge = 'jbb-llama-3-70b' AND b.judge = 'jbb-llama-guard-1'",
     )
     assert row == {"n": 1437, "same": 1282}
+    words = ("--judge", "jbb-llama-guard-1", "--against", "jbb-llama-3-70b", "--format", "json")
+    numbers = json.loads(lam3db(jailbreakbench, "agree", *words).stdout)["numbers"]
+    (accuracy,) = [one for one in numbers if one["metric"] == "accuracy"]
+    assert (accuracy["hits"], accuracy["n"]) == (1282, 1437)
 
 
 def test_what_was_imported_is_sound_and_the_same_again_changes_nothing(

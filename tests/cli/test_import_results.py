@@ -1,0 +1,89 @@
+"""``lam3db import results`` as it is typed: the shipped maps, what is told, what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from typed import lam3db, query
+
+from lam3db.resources import shipped
+
+WIDE = "id,goal,gpt-4_response,gpt-4_label,llama-2_response,llama-2_label\n1,p,Sure,yes,No.,0\n"
+LONG = (
+    "answer_id,model,question,answer,annotator,label\n"
+    "a,m,q,x,ann,unsafe\na,m,q,x,bob,Refusal\na,m,q,x,cy,unsure\n"
+)
+GRADED = {
+    "id": "k", "behavior": "b", "category": "c", "attack": {"name": "gcg", "prompt": "p"},
+    "model": "m",
+    "answers": [
+        {"text": "x", "grade": 4, "why": "w"}, {"text": "y", "grade": "refused to grade"},
+        {"text": "ERROR 500", "grade": None},
+    ],
+}  # fmt: skip
+FILES = {
+    "wide-table": ("r.csv", WIDE, [("ok", "unsafe", 1), ("ok", "safe", 0)]),
+    "annotators": (
+        "r.csv",
+        LONG,
+        [("ok", "unsafe", 1), ("ok", "refused", 0), ("abstained", None, None)],
+    ),
+    "graded": ("r.jsonl", json.dumps(GRADED), [("ok", None, 1), ("judge_refused", None, None)]),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_shipped_map_reads_what_its_comment_shows(tmp_path: Path, name: str) -> None:
+    file, data, expected = FILES[name]
+    (tmp_path / file).write_text(data)
+    mapping = str(shipped("configs") / "imports" / f"{name}.yaml")
+    told = lam3db(tmp_path, "import", "results", file, "--map", mapping, "--dry-run").stdout
+    assert "nothing is stored" in told
+    assert not (tmp_path / "lam3.db").exists()
+    lam3db(tmp_path, "import", "results", file, "--map", mapping)
+    rows = query(tmp_path, "SELECT status, verdict, unsafe FROM v_score ORDER BY score_id")
+    assert [tuple(row.values()) for row in rows] == expected
+
+
+def test_every_shipped_map_is_tried() -> None:
+    found = {path.stem for path in (shipped("configs") / "imports").glob("*.yaml")}
+    assert found == set(FILES)
+
+
+def test_formats_and_guide_are_told_without_a_file(tmp_path: Path) -> None:
+    formats = lam3db(tmp_path, "import", "results", "--formats").stdout
+    assert "jailbreakbench" in formats
+    guide = lam3db(tmp_path, "import", "results", "--guide").stdout
+    assert "annotators:" in guide
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name the FILE"),
+        (("r.csv",), "say how to read the file"),
+        (("r.csv", "--format", "jailbreakevil"), "did you mean 'jailbreakeval'?"),
+        (("r.csv", "--format", "jailbreakeval", "--set", "x=1"), "--set x: no such setting"),
+        (("none.csv", "--format", "jailbreakeval"), "no such file"),
+        (("r.csv", "--map", "none.yaml"), "none.yaml: cannot be read"),
+        (("r.csv", "--format", "jailbreakeval", "--images", "none"), "no such folder"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    (tmp_path / "r.csv").write_text("question,answer,label\nq,a,1\n")
+    assert said in lam3db(tmp_path, "import", "results", *words, code=1).stderr
+
+
+def test_hostile_names_are_shown_as_codes(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("question,answer,label\n\x1b[2Jq,\x1b]0;x\x07,1\n")
+    words = ("import", "results", "r.csv", "--format", "jailbreakeval", "--model", "m\x1b[31m")
+    for more in (("--dry-run",), ()):
+        done = lam3db(tmp_path, *words, *more)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "m\\x1b[31m" in done.stdout
