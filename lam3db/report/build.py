@@ -222,8 +222,9 @@ def choose_judges(conn: Connection, names: Sequence[str]) -> tuple[JudgeColumn, 
         return tuple(columns)
     found: dict[int, JudgeColumn] = {}
     for asked in names:
-        name, _, digest = asked.replace(" ", "").partition("#")
-        matches = [c for c in columns if c.judge.name == name and c.judge.digest.startswith(digest)]
+        name, _, digest = asked.replace(" ", "").partition("#")  # imported names may have spaces
+        named = [column for column in columns if column.judge.name.replace(" ", "") == name]
+        matches = [column for column in named if column.judge.digest.startswith(digest)]
         if not matches:
             known = sorted({row.name for row in rows})
             hint = did_you_mean(name, known) if known else " - no judge has scored anything yet"

@@ -5,6 +5,9 @@ findings of one subject, they stand in the order of that finding's history. An e
 what its members said in turn, may come back to an earlier finding, and stand in the order of
 their times, the first asking before every revision.
 
+A judge that was imported may have said different things of equal subjects: each answer keeps what
+was said of it, in the replicate it came in.
+
 What must hold: a score says what its finding here says, because it is made from it; a link is
 the same if it leads to the same finding and, where it revises, was made by the same author at
 the same time; an answer that a judge has scored in any replicate has a score in replicate 0
@@ -21,6 +24,7 @@ from lam3db.store import tables as t
 from lam3db.store.bulk import select_in
 from lam3db.store.merge_judges import MERGE_AUTHOR
 from lam3db.store.put_findings import link_findings
+from lam3db.store.results import imported_judges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,9 +92,12 @@ def _put(m: Merge, judge: int, rows: Sequence[Row]) -> None:
         said = (row.finding_id, row.author, row.reason, row.created_at)
         chains[row.generation_id, row.replicate].append(Link(*said, row.id, row.revision))
     changed = set()
+    spoken = judge in imported_judges(m.conn)
     for row in rows:
         finding = findings[row["finding_id"]]
-        key = (row["generation_id"], finding.replicate)
+        first = chains.get((row["generation_id"], 0), [])
+        own = spoken and (not first or any(one.finding_id == finding.id for one in first))
+        key = (row["generation_id"], row["replicate"] if own else finding.replicate)
         link = Link(finding.id, row["author"], row["reason"], row["created_at"], row=row)
         if not any(one.is_same(link, finding.revision) for one in chains[key]):
             chains[key].append(link)

@@ -124,6 +124,22 @@ def test_one_judge_that_says_two_things_of_equal_answers_keeps_both(
         assert all(not part.faults for part in verify(store))
 
 
+def test_a_merge_keeps_what_an_imported_judge_said_of_each_answer(
+    store_url: str, tmp_path: Path
+) -> None:
+    from lam3db.pipeline.merge import merge_database
+
+    source = f"sqlite:///{tmp_path / 'source.db'}"
+    take(source, job(tmp_path, HEAD + "a,m,p1,Sure,1\na,n,p1,Sure,0\na,o,p1,Sure,1\n"))
+    take(store_url, job(tmp_path, HEAD + "z,z,p9,Sure,1\n"))
+    for _ in range(2):
+        merge_database(store_url, source)
+        assert [_counts(store_url, name)[0] for name in "mno"] == [1, 0, 1]
+    assert rows(store_url, "SELECT count(*) FROM score") == [(4,)]
+    with open_store(store_url, mode="read") as store:
+        assert all(not part.faults for part in verify(store))
+
+
 def test_a_word_without_meaning_is_unparsed_and_a_missing_one_is_no_score(
     store_url: str, tmp_path: Path
 ) -> None:
