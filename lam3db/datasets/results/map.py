@@ -18,7 +18,8 @@ needed; ``lam3db import results FILE --suggest`` prints one to begin with)::
                                   # or [{model: gpt-4, col: gpt4}, ...] with {col} and so on
     each: answers                 # one attempt per element of a list, which is `item` below,
                                   # its place `item_index`; [answers, labels]: lists side by side
-    fields:                       # column, or a.b[0] into it; {constant: x}; a number is itself
+    fields:                       # column, or a.b[0]["c.d"] into it; {constant: x}; a number is
+                                  # itself
       model: model_name
       key: id
       behavior: goal              # the cluster; else the prompt

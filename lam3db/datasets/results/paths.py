@@ -1,4 +1,6 @@
-"""Where a value is in a row: a column, or a way into what a column holds (``a.b[0].c``).
+"""Where a value is in a row: a column, or a way into what a column holds.
+
+A way is written ``a.b[0].c``; a name with dots in it ``a["gpt-3.5"]``.
 
 What must hold: a column of exactly this name comes first, so names with dots can be used; a way
 that leads nowhere gives None, and whoever asks can tell it from a null that is there.
@@ -15,7 +17,7 @@ from lam3db.datasets.jsonl import parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STEP = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d{1,6})\]")
+_STEP = re.compile(r'(?:^|\.)([^.\[\]]+)|\[(\d{1,6})\]|\["([^"]+)"\]')
 ABSENT: Any = object()
 """What a way gives that leads nowhere."""
 
@@ -62,7 +64,7 @@ def steps(path: str) -> tuple[str | int, ...] | None:
         match = _STEP.match(path, at)
         if match is None:
             return None
-        found.append(match[1] if match[1] is not None else int(match[2]))
+        found.append(int(match[2]) if match[2] is not None else match[1] or match[3])
         at = match.end()
     return tuple(found)
 

@@ -29,9 +29,18 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "image": ("image", "image_path", "img_path", "image_file"),
     "target": ("target", "optimizer_target"),
     "replicate": ("replicate", "trial", "repeat", "sample_index"),
-    "response": ("response", "answer", "model_response", "output", "completion", "generation"),
+    "response": (
+        "response",
+        "answer",
+        "model_response",
+        "output",
+        "completion",
+        "generation",
+        "prediction",
+    ),
 }
 _LABELS = (
+    "hit",
     *("label", "score", "judg", "annotat", "human", "unsafe", "safe", "jailbroken", "success"),
     *("refus", "toxic", "harmful", "verdict", "rating", "asr"),
 )

@@ -61,6 +61,16 @@ judges:
     assert one.findings[0].judge.identity.digest == other.findings[0].judge.identity.digest
 
 
+def test_answers_by_the_name_of_a_model_are_found_whatever_the_name(tmp_path: Path) -> None:
+    text = """
+repeat: [gpt-3.5, llama]
+fields: {model: {constant: "{model}"}, prompt: p, response: 'r["{model}"].text'}
+"""
+    data = [{"p": "q", "r": {"gpt-3.5": {"text": "a"}, "llama": {"text": "b"}}}]
+    records = _read(tmp_path, data, text)
+    assert [(r.model.name, r.response) for r in records] == [("gpt-3.5", "a"), ("llama", "b")]
+
+
 def test_annotators_in_columns_are_each_a_person(tmp_path: Path) -> None:
     text = FIELDS + (
         "annotators:\n  - {columns: [a1, a2, a3], words: {unsafe: [1], safe: [0]}, missing: [-1]}\n"
