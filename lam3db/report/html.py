@@ -133,6 +133,15 @@ def _facts(page: Page) -> dict[str, tuple[tuple[str, ...], _Rows]]:
             ("run", "model", "status", "started", "code", "command"),
             [(r.uid, r.model, r.status, r.started_at, r.code, r.command) for r in found.runs],
         ),
+        "What is behind a number": (
+            (*(page.report.by or ("scope",)), "judge", "command that shows its rows"),
+            [
+                (*(row.labels or ("all",)), column.label, f"lam3db explain {ref}")
+                for row in page.report.rows
+                for column in page.report.judges
+                if (ref := page.report.ref(row, column))
+            ],
+        ),
     }
 
 

@@ -162,6 +162,8 @@ def test_the_page_holds_tables_notes_figures_and_where_it_comes_from(url: str) -
         assert column.judge.digest in words
     for row in report.rows:
         assert all(digest in words for digest in row.digests.values())
+        for column in report.judges:
+            assert f"lam3db explain {report.ref(row, column)}" in words
     assert "schema revision 0" in words
     assert "c0ffee" in words
     assert "lam3db generate" in words
