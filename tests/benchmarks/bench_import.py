@@ -6,8 +6,9 @@
 results a second, reading and storing together, and the same for the file once more; beside it what
 the process alone would do, where others share the machine. Aim: at least 10,000 a second.
 
-On 2026-11-25, two cores shared by six busy processes: new 9,400/s of this process (3,400/s by the
-clock), again 15,300/s of this process (12,000/s by the clock).
+On 2026-11-25, two cores under a load of 5 to 8 by others: new 9,200/s of this process without the
+reports' sums, 6,800 to 7,800/s with them (2,000 to 4,800/s by the clock); again 14,900/s (5,500 to
+12,000/s by the clock). On an idle machine it is yet to be measured.
 """
 
 from __future__ import annotations
