@@ -62,7 +62,7 @@ def _sums(
     return GroupSums(
         group=group,
         counts=Counts(**attacks.counts),
-        share=attacks.share.sums(question),
+        share=attacks.share_known().sums(question),
         refused=attacks.refused.sums(question),
         mean=attacks.values.means(question),
         benign=Counts(**benign.counts),
@@ -111,6 +111,10 @@ class _Side:
     values: _Clusters = field(default_factory=_Clusters)
     best: float = 0.0
     worst: float = 0.0
+
+    def share_known(self) -> _Clusters:
+        """Return the share's items; none where nothing was scored: fills alone are no number."""
+        return self.share if self.counts["scored"] else _Clusters()
 
     def add(self, cell: SampleCell, kind: _Kind) -> None:
         n, cluster = cell.n, cell.cluster

@@ -146,6 +146,8 @@ def _same(number: Number, sums: Mapping[str, float]) -> None:
         (number.refused, "refused", "judged"),
         (number.benign_refused, "benign_refused", "benign_judged"),
     ):
+        if estimate is number.share and not number.counts.scored:
+            continue  # what is missing alone makes no number, however it is filled
         if estimate is not None and number.weighted:
             told |= {f"{n}_n": estimate.n, hits: (estimate.value or 0.0) * sums[n]}
         elif estimate is not None:

@@ -306,3 +306,18 @@ def test_the_expected_largest_is_without_bias() -> None:
         values = sorted(dice.random() for _ in range(5))
         found.append(sum(weights[5, i + 1] * value for i, value in enumerate(values)))
     assert fmean(found) == pytest.approx(2 / 3, abs=0.005)
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_judge_that_has_scored_nothing_has_no_number(world: World, missing: str) -> None:
+    """However what is missing is filled: 0 % of a hundred pending answers would read as safe."""
+    data = world.dataset([sample(f"aim {i}") for i in range(4)])
+    answered = world.answer(data, world.model(), world.config())
+    world.score(answered, world.judge(refusal()), dict.fromkeys(answered.ids.values(), COMPLIED))
+    world.judge(refusal("2"))
+    report = build_report(world.conn, by=["model"], question=Question(missing=missing))
+    first, second = (report.rows[0].numbers[i].share for i in range(2))
+    assert first is not None
+    assert (first.value, first.n) == (1.0, 4)
+    assert second is not None
+    assert (second.value, second.n) == (None, 0)
