@@ -315,6 +315,11 @@ def _notes(
             f"{opinions} scores are a judge's second opinion on the same answer (from a merged "
             "database); the first one counts."
         )
+    if withheld := left_out.count_withheld(conn, frame):
+        notes.append(
+            f"{withheld} answers are withheld (`lam3db purge`): those scored before count as they "
+            "were scored, the others can be scored no more and stand as pending."
+        )
     if frame.runs or "run" in keys:
         return notes
     shared = left_out.count_shared(conn, frame)

@@ -1,6 +1,7 @@
 """What a report leaves out: counted, so that the report can say it.
 
-What must hold: none of these is in any share or mean of :mod:`lam3db.store.aggregates`.
+What must hold: none of these is in any share or mean of :mod:`lam3db.store.aggregates`, but
+withheld answers that were scored before: they are counted, and told.
 """
 
 from __future__ import annotations
@@ -30,6 +31,17 @@ def count_variants(conn: Connection, frame: Frame) -> int:
       ON g.model_version_id = u.model_version_id AND g.config_id = u.config_id
      AND g.sample_id = u.sample_id AND g.replicate = u.replicate AND g.variant > 0
     WHERE u.generation_id IS NOT NULL"""
+    return int(conn.execute(bound(query, values_of(frame))).scalar_one())
+
+
+def count_withheld(conn: Connection, frame: Frame) -> int:
+    """Return how many answers in scope are withheld, or stand to a sample that is."""
+    if conn.execute(text("SELECT 1 FROM withholding LIMIT 1")).scalar() is None:
+        return 0
+    query = f"""{population(frame, ALWAYS)}
+    SELECT COUNT(*) FROM unit u JOIN generation g ON g.id = u.generation_id
+      JOIN sample s ON s.id = g.sample_id
+    WHERE g.withheld_id IS NOT NULL OR s.withheld_id IS NOT NULL"""
     return int(conn.execute(bound(query, values_of(frame))).scalar_one())
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from cli.typed import lam3db, query
+from scored import COMPLIED, World, refusal, sample
+
+from lam3db.store.engine import open_store
 
 MINI = Path(__file__).parents[2] / "data" / "mini_bench"
 
@@ -44,6 +47,25 @@ def test_purged_is_gone_and_the_database_is_whole(folder: Path) -> None:
     lam3db(folder, "db", "verify")
     lam3db(folder, "db", "check")
     assert "0 files" in lam3db(folder, "db", "gc").stdout
+
+
+def test_a_report_counts_what_is_withheld_and_says_so(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "lam3.db"), mode="write") as store, store.write() as conn:
+        world = World(conn)
+        data = world.dataset([sample(f"aim {i}") for i in range(4)])
+        answered = world.answer(data, world.model(), world.config())
+        told = {answered.ids[f"k{i}", 0]: COMPLIED for i in range(3)}
+        world.score(answered, world.judge(refusal()), told)
+    before = lam3db(tmp_path, "report", "--by", "model").stdout
+    asked = ("purge", "--sample", "k0", "--sample", "k3", "--reason", "personal", "--yes")
+    lam3db(tmp_path, *asked)
+    after = lam3db(tmp_path, "report", "--by", "model").stdout
+    assert "2 answers are withheld" in after
+    assert "withheld" not in before
+    assert "3/4" in before
+    assert [line for line in after.splitlines() if line.startswith("demo")] == [
+        line for line in before.splitlines() if line.startswith("demo")
+    ]
 
 
 def test_rubbish_is_shown_and_stays_until_told(folder: Path) -> None:
