@@ -19,7 +19,7 @@ Date = Annotated[
     str | None, typer.Option("--date", metavar="YYYY-MM-DD", show_default="the latest day")
 ]
 Author = Annotated[str | None, typer.Option(help="Who says so.", show_default="your user name")]
-Zone = Annotated[str, typer.Option("--tz", help="Whose days: UTC, Asia/Tokyo ...")]
+Zone = Annotated[str, typer.Option("--tz", help="Whose days: UTC, JST, +09:00, Asia/Tokyo ...")]
 
 
 @app.command()
@@ -157,11 +157,17 @@ def _write_runtime(done: ImportedPage, path: Path, source: str) -> None:
 
 
 def _zone(name: str) -> tzinfo:
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from lam3db.errors import ConfigError
 
     try:
-        return ZoneInfo(name)
+        if name[:1] in ("+", "-"):
+            found = datetime.strptime(name, "%z").tzinfo
+            return found or ZoneInfo(name)
+        return ZoneInfo({"JST": "Asia/Tokyo"}.get(name, name))
     except (ValueError, OSError, KeyError):
-        raise ConfigError(f"--tz {name}: no such time zone, write for example Asia/Tokyo") from None
+        raise ConfigError(
+            f"--tz {name}: no such time zone, write for example Asia/Tokyo or +09:00"
+        ) from None

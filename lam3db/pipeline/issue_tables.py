@@ -143,7 +143,7 @@ def store_issues(
     for issue in issues:
         there = known.get(issue.key or "")
         if there is None:
-            open_issue(conn, issue, author, at)
+            open_issue(conn, issue, author, at, read_from_file=True)
             opened += 1
             continue
         if at is not None and there.opened_at > at:
@@ -151,7 +151,7 @@ def store_issues(
             continue
         if there.title != issue.title:
             notes.append(f"{there.key} keeps its description: {there.title}")
-        added = change_issue(conn, there.key, issue.change, author, at)
+        added = change_issue(conn, there.key, issue.change, author, at, read_from_file=True)
         events += added
         same += not added
     return Imported(opened, events, same, tuple(notes))

@@ -8,7 +8,7 @@ author and time; a change that changes nothing writes nothing; a key names one i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
@@ -19,7 +19,7 @@ from lam3db.redaction import redact
 from lam3db.store import tables as t
 from lam3db.store.insert import lock_versions
 from lam3db.store.issue_words import IssueStatus, Severity
-from lam3db.store.values import as_datetime, new_uid, now, stored
+from lam3db.store.values import as_datetime, new_uid, now, stored, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,13 +78,20 @@ class NewIssue:
     title: str
     key: str | None = None
     change: Change = field(default_factory=Change)
-    uid: str | None = None
 
 
 def open_issue(
-    conn: Connection, issue: NewIssue, author: str, at: int | None = None, day: str | None = None
+    conn: Connection,
+    issue: NewIssue,
+    author: str,
+    at: int | None = None,
+    *,
+    read_from_file: bool = False,
 ) -> str:
-    """Write a new issue and return its key; ``day`` (YYYYMMDD) is for the key.
+    """Write a new issue and return its key.
+
+    What is ``read_from_file`` has an identity made from its content, so that two databases
+    that read one file have the same issue, and not two, when they are merged.
 
     Raises:
         InputError: a text is empty or too long, or the key is taken.
@@ -92,7 +99,7 @@ def open_issue(
     """
     lock_versions(conn)
     at = now() if at is None else at
-    key = _next_key(conn, day or _day(at)) if issue.key is None else issue.key
+    key = _next_key(conn, _day(at)) if issue.key is None else issue.key
     _check("key", key)
     _check("title", issue.title)
     if not _KEY.fullmatch(key):
@@ -100,27 +107,36 @@ def open_issue(
     if conn.execute(select(t.issue.c.id).where(t.issue.c.key == stored(key))).scalar():
         raise InputError(f"there is an issue {key} already: `lam3db issue update {key}` changes it")
     row = {
-        "uid": issue.uid or new_uid(),
+        "uid": uid_of("issue", key, issue.title, at) if read_from_file else new_uid(),
         "key": stored(key),
         "title": stored(redact(issue.title)),
         "author": stored(author),
         "created_at": at,
     }
     one = conn.execute(t.issue.insert().values(row).returning(t.issue.c.id)).scalar_one()
-    _write(conn, int(one), [Event("opened", None, "", author, at)])
+    of = str(row["uid"]) if read_from_file else None
+    _write(conn, int(one), [Event("opened", None, "", author, at)], of)
     first = replace(
         issue.change,
         severity=issue.change.severity or Severity.MEDIUM,
         status=issue.change.status or IssueStatus.NEW,
     )
-    _write(conn, int(one), _events(None, first, author, at))
+    _write(conn, int(one), _events(None, first, author, at), of)
     return key
 
 
 def change_issue(
-    conn: Connection, key: str, change: Change, author: str, at: int | None = None
+    conn: Connection,
+    key: str,
+    change: Change,
+    author: str,
+    at: int | None = None,
+    *,
+    read_from_file: bool = False,
 ) -> int:
     """Write what is new in ``change``, as of ``at`` (now); return how many events that were.
+
+    ``read_from_file`` as in :func:`open_issue`.
 
     Raises:
         NotFoundError: no such issue.
@@ -131,7 +147,7 @@ def change_issue(
     at = now() if at is None else at
     issue = find_issue(conn, key, until=at)
     events = _events(issue, change, author, at)
-    _write(conn, issue.id, events)
+    _write(conn, issue.id, events, key if read_from_file else None)
     return len(events)
 
 
@@ -147,10 +163,11 @@ def _events(issue: Issue | None, change: Change, author: str, at: int) -> list[E
     return events
 
 
-def _write(conn: Connection, issue: int, events: Sequence[Event]) -> None:
+def _write(conn: Connection, issue: int, events: Sequence[Event], of: str | None) -> None:
+    """Write events; ``of`` names their issue where their identity follows from content."""
     rows = [
         {
-            "uid": new_uid(),
+            "uid": new_uid() if of is None else uid_of("event", of, *astuple(one)),
             "issue_id": issue,
             "kind": one.kind,
             "value": one.value,

@@ -16,7 +16,7 @@ from lam3db.hashing import canonical_json, unescape
 from lam3db.redaction import redact
 from lam3db.store import tables as t
 from lam3db.store.insert import lock_versions
-from lam3db.store.values import from_json, new_uid, now, stored
+from lam3db.store.values import from_json, new_uid, now, stored, uid_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +48,7 @@ def add_entries(
     """Write entries of a day (YYYY-MM-DD) after those that are there; return how many are new.
 
     One that stands there already, in its section and under its heading, is not written again.
+    With a time of its own (a page that was read) its identity is made from its content.
 
     Raises:
         InputError: an unknown section, or a text that is empty or too long.
@@ -68,7 +69,7 @@ def add_entries(
             continue
         rows.append(
             {
-                "uid": new_uid(),
+                "uid": new_uid() if at is None else uid_of(*_identity(day, one, author, rows)),
                 "day": day,
                 "text": stored(redacted.text),
                 "author": stored(author),
@@ -103,6 +104,13 @@ def written_days(conn: Connection) -> list[str]:
     """Return the days of which somebody wrote something, in order."""
     c = t.log_entry.c.day
     return list(conn.execute(select(c).distinct().order_by(c)).scalars())
+
+
+def _identity(day: str, one: Entry, author: str, before: list[dict[str, Any]]) -> list[object]:
+    """Return what tells an entry of a page apart: its content, and which one of its kind it is."""
+    same = (one.section, stored(one.heading), stored(redact(one.text)))
+    count = sum((row["section"], row["heading"], row["text"]) == same for row in before)
+    return ["entry", day, *_key(one), author, count]
 
 
 def _key(one: Entry) -> tuple[str, str, str, str]:

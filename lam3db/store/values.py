@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 500
 """Parameters per statement when ids are looked up."""
 
+_SPACE = uuid.UUID("3f9d4a9e-6a53-5d0b-9a58-8b0a4bb2f0c7")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _T = TypeVar("_T")
 
@@ -44,6 +45,11 @@ def as_datetime(microseconds: int) -> datetime:
 def new_uid() -> str:
     """Return an identity for a row that has no content to hash."""
     return str(uuid.uuid4())
+
+
+def uid_of(*parts: object) -> str:
+    """Return an identity that follows from content: the same in every database that reads it."""
+    return str(uuid.uuid5(_SPACE, canonical_json([str(part) for part in parts])))
 
 
 def stored_or_none(text: str | None) -> str | None:

@@ -11,6 +11,8 @@ import pytest
 import stored
 from sqlalchemy import text
 
+from lam3db.pipeline.log_import import import_page
+from lam3db.pipeline.log_page import read_page
 from lam3db.pipeline.merge import merge_database
 from lam3db.records import JudgeIdentity, JudgeKind, RunStatus, Sees
 from lam3db.store import pending, writes
@@ -331,3 +333,25 @@ def test_an_ensemble_that_came_back_to_its_first_word_has_said_it_twice(
             asked = "SELECT revision, value, author FROM score ORDER BY revision"
             rows = [tuple(row) for row in conn.execute(text(asked))]
         assert rows == [(0, 0.0, None), (1, 0.5, "lam3db"), (2, 0.0, "lam3db")]
+
+
+def test_one_page_read_in_two_databases_is_one_after_a_merge(tmp_path: Path, target: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# 2026-01-02 log\n\n## 1. Plan\n\n* rest\n* rest\n\n## 2. Issues\n\n"
+        "| ID | Description | Severity | Status | Note |\n|---|---|---|---|---|\n"
+        "| X-1 | broken | high | new | soon |\n",
+        encoding="utf-8",
+    )
+    for name in ("one.db", "two.db"):
+        with open_store(str(tmp_path / name), mode="write") as store:
+            import_page(store, read_page(page), "ana")
+    merge_database(target, str(tmp_path / "one.db"))
+    report = merge_database(target, str(tmp_path / "two.db"))
+    assert report.changes == 0
+    with open_store(target, mode="read") as store, store.read() as conn:
+        counts = [
+            conn.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+            for table in ("issue", "issue_event", "log_entry")
+        ]
+    assert counts == [1, 4, 2]
