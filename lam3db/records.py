@@ -320,4 +320,9 @@ class Failed:
 
 
 _MESSAGE_LIMIT = 4000
-_PARTICULAR = re.compile(r"0x[0-9a-f]+|[0-9a-f]{16,}|(?:/[\w.@+-]+)+|\d+(?:\.\d+)?", re.IGNORECASE)
+_PARTICULAR = re.compile(
+    r"0x[0-9a-f]+|[0-9a-f]{16,}"
+    r"|\b(?=[a-f]*\d)[0-9a-f]{8,}\b"  # the start of a digest, as messages show it
+    r"|(?:/[\w.@+-]+)+|\d+(?:\.\d+)?",
+    re.IGNORECASE,
+)
