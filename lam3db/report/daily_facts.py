@@ -103,17 +103,22 @@ def number_tables(
 ) -> tuple[list[Table], tuple[JudgeColumn, ...]]:
     """Return the tables of the answers that the day's runs asked for, and their judges.
 
-    Runs that asked the same of the same model are one.
+    Runs that asked the same of the same model are one; where a model was asked in several ways,
+    rows say by which run.
     """
     asked = {
         (run.digest, run.config, run.dataset, run.planned): run
         for run in runs
         if run.kind == "generate"
     }
+    shown = list(asked.values())[:MOST_RUNS]
+    by: tuple[str, ...] = ("model", "attack")
+    if len({run.subject for run in shown}) < len(shown):
+        by = ("run", *by)
     found: list[Table] = []
     judges: tuple[JudgeColumn, ...] = ()
-    for run in list(asked.values())[:MOST_RUNS]:
-        report = build_report(conn, Scope(run=run.uid), ("model", "attack"))
+    for run in shown:
+        report = build_report(conn, Scope(run=run.uid), by)
         if report.rows:
             found += tables(report)
             judges = report.judges

@@ -175,6 +175,19 @@ def test_runs_bring_parameters_results_and_commits(store: Store) -> None:
     assert "Git commit: " in one
 
 
+def test_rows_of_a_model_asked_in_several_ways_say_by_which_run(store: Store) -> None:
+    jobs.put(store, [jobs.sample(number) for number in range(6)])
+    for replicates in (1, 2):
+        generate(store, jobs.job(replicates=replicates), Silence())
+    judge_pending(store, jobs.judging(), Silence())
+    with store.read() as conn:
+        day = latest_day(conn, UTC)
+    named = [cells[:4] for cells in rows(shown(store, day)) if cells[1:3] == ["null", "none"]]
+    by_count = {cells[3]: cells[0] for cells in named}
+    assert set(by_count) == {"6", "12"}
+    assert len(set(by_count.values())) == 2
+
+
 def test_an_error_message_cannot_become_markup(store: Store) -> None:
     jobs.put(store, [jobs.sample(1)])
     done = generate(store, jobs.job(), Silence())
