@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import typer
 
 from lam3db.cli import (
@@ -86,3 +88,16 @@ app.add_typer(scores.import_app, name="import", rich_help_panel=KEEP)
 app.command("merge", rich_help_panel=KEEP)(merge.merge)
 app.command("purge", rich_help_panel=KEEP)(purge.purge)
 app.add_typer(db.app, name="db", rich_help_panel=KEEP)
+
+
+def _flow(group: typer.Typer) -> None:
+    """Let the paragraphs of every help text fill the terminal's lines, not the source's."""
+    for command in group.registered_commands:
+        text = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+    for below in group.registered_groups:
+        if below.typer_instance is not None:
+            _flow(below.typer_instance)
+
+
+_flow(app)

@@ -106,7 +106,7 @@ def _list() -> None:
     for name in format_names():
         module = sys.modules[reader_of(name).__module__]
         first = (module.__doc__ or "").strip().splitlines()[0]
-        typer.echo(f"{name:16} {first}")
+        typer.echo(f"{name:18}  {first}")
 
 
 def _job(

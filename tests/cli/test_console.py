@@ -12,7 +12,9 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from lam3db.cli.app import app
 from lam3db.cli.console import out, print_json, print_rows
 
 HOSTILE = "[red]\x1b[2J\x9b1m\u202e\ud800 end"
@@ -107,3 +109,11 @@ def test_where_two_columns_would_have_to_fold_each_row_is_a_block() -> None:
 
 def test_no_rows_are_said_to_be_none() -> None:
     assert on_a_terminal([], ("answer", "judge"), 60).splitlines()[-1] == "none"
+
+
+def test_a_help_text_fills_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = CliRunner().invoke(app, ["purge", "--help"]).output
+    text = shown.partition("Their bodies")[2].partition("╭")[0]
+    lines = [line.strip() for line in text.strip().splitlines()]
+    assert all(len(line) > 40 for line in lines[1:-1])
