@@ -81,6 +81,7 @@ def with_thresholds(
 
     Raises:
         NotFoundError: no such judge here, or it gives no such attribute.
+        ConfigError: it gives no values at all, so that no threshold can decide.
 
     """
     chosen: dict[int, list[JudgeColumn]] = {}
@@ -89,8 +90,7 @@ def with_thresholds(
             attribute = _attribute(column, threshold.target)
             if attribute is None:
                 continue
-            if attribute:
-                _known(conn, column, attribute)
+            _known(conn, column, attribute)
             chosen.setdefault(i, []).append(_asked(column, threshold, attribute))
             break
         else:
@@ -133,6 +133,14 @@ def _asked(column: JudgeColumn, threshold: Threshold, attribute: str) -> JudgeCo
 
 
 def _known(conn: Connection, column: JudgeColumn, attribute: str) -> None:
+    """Refuse a threshold on what a judge does not give: its verdicts would stand under its name."""
+    if not attribute:
+        if not attributes.has_values(conn, column.judge.id):
+            raise ConfigError(
+                f"--threshold {column.label}: this judge has given no values here, only verdicts; "
+                "no threshold decides them"
+            )
+        return
     known = attributes.attribute_names(conn, column.judge.id)
     if not known:
         raise ConfigError(f"--threshold {column.label}.{attribute}: this judge has no attributes")

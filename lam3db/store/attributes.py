@@ -1,4 +1,4 @@
-"""Which attributes a judge gives beside its value.
+"""Whether a judge gives values, and which attributes beside them.
 
 What must hold: numbers that are no scores of an answer (how many windows it was read in, the
 mean over windows, the odds of words) are no attributes that a share can be taken of.
@@ -30,6 +30,12 @@ def attribute_names(conn: Connection, judge_id: int) -> tuple[str, ...]:
         {"judge": judge_id},
     )
     return tuple(sorted(name for (one,) in rows if is_score(name := unescape(one))))
+
+
+def has_values(conn: Connection, judge_id: int) -> bool:
+    """Tell whether any score of a judge has a value."""
+    query = "SELECT 1 FROM score WHERE judge_id = :judge AND value IS NOT NULL LIMIT 1"
+    return conn.execute(text(query), {"judge": judge_id}).first() is not None
 
 
 def is_score(name: str) -> bool:

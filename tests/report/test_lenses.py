@@ -138,6 +138,14 @@ def test_unknown_judges_and_attributes_are_told_with_what_there_is(world: World)
         build_report(world.conn, question=asked("refusal.insult>0.5"))
 
 
+def test_a_threshold_on_a_judge_without_values_is_refused(world: World) -> None:
+    made = world.answer(world.dataset([sample("a")]), world.model(), world.config())
+    said = dict.fromkeys(made.ids.values(), COMPLIED)
+    world.score(made, world.judge(refusal()), said)
+    with pytest.raises(ConfigError, match="no values here, only verdicts"):
+        build_report(world.conn, question=asked("refusal>=0.5"))
+
+
 def test_an_attribute_is_not_decided_by_a_verdict(world: World) -> None:
     data = world.dataset([sample("a"), sample("b")])
     answered = world.answer(data, world.model(), world.config())
