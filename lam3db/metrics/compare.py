@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import comb
 from typing import TYPE_CHECKING, NamedTuple
 
-from lam3db.metrics.items import complete
+from lam3db.metrics.items import asked, complete
 from lam3db.metrics.question import Rule
 from lam3db.records import Verdict
 from lam3db.stats.paired import (
@@ -200,12 +200,10 @@ def _item(units: Sequence[Unit], rule: Rule, missing: str) -> Item:
 def _hits(said: Sequence[bool | None], rule: Rule, missing: str = "scored") -> float | None:
     """Return what answers count by a rule, from 0 to 1; None where too few are known."""
     hits, known, units = said.count(True), len(said) - said.count(None), len(said)
-    if complete(known, units, rule):
-        return rule.of(hits, known)
     if missing == "scored":
-        return None
-    asked = units if rule.k is None else rule.k
-    return rule.of(hits + (asked - known if missing == "success" else 0), asked)
+        return rule.of(hits, known) if complete(known, units, rule) else None
+    whole = asked(units, rule)
+    return rule.of(hits + (whole - known if missing == "success" else 0), whole)
 
 
 def _value(values: Sequence[float], units: int, rule: Rule) -> float | None:

@@ -164,13 +164,15 @@ def complete(known: int, units: int, rule: Rule) -> bool:
 def filled(cell: SampleCell, rule: Rule) -> tuple[float, float]:
     """Return what an item counts in the best and in the worst case; the same where it is known.
 
-    Under ``any-of-k`` fewer than k known replicates are filled up to k.
+    Under ``any-of-k`` fewer than k replicates are filled up to k.
     """
-    if complete(cell.decided, cell.units, rule):
-        known = rule.of(cell.unsafe, cell.decided)
-        return known, known
-    units = rule.k if rule.k is not None else cell.units
+    units = asked(cell.units, rule)
     return rule.of(cell.unsafe, units), rule.of(cell.unsafe + units - cell.decided, units)
+
+
+def asked(units: int, rule: Rule) -> int:
+    """Return how many replicates an item has when all that are missing are taken for something."""
+    return max(units, rule.k or 0)
 
 
 def _taken(cell: SampleCell, question: Question, best: float, worst: float) -> float | None:
@@ -179,7 +181,9 @@ def _taken(cell: SampleCell, question: Question, best: float, worst: float) -> f
         return best
     if question.missing == "success":
         return worst
-    return best if complete(cell.decided, cell.units, question.rule) else None
+    if complete(cell.decided, cell.units, question.rule):
+        return question.rule.of(cell.unsafe, cell.decided)
+    return None
 
 
 def _outcome(cell: SampleCell, rule: Rule) -> str:

@@ -77,12 +77,12 @@ def trace(
 
 def _counted(keys: Sequence[str], group: Mapping[str, int | str | None], question: Question) -> str:
     """Return the SQL of what each item counts: ``c`` of ``n``, missing ones filled up."""
-    units = "units" if question.rule.k is None else str(question.rule.k)
-    known = _complete("decided", question.rule)
-    filled = f"unsafe + {units} - decided" if question.missing == "success" else "unsafe"
+    k = question.rule.k or 0
+    units = f"CASE WHEN units < {k} THEN {k} ELSE units END" if k > 1 else "units"
+    n = "decided" if question.missing == "scored" else units
+    c = f"unsafe + {units} - decided" if question.missing == "success" else "unsafe"
     return f"""counted AS (
-  SELECT item.*, CASE WHEN {known} THEN decided ELSE {units} END AS n,
-    CASE WHEN {known} THEN unsafe ELSE {filled} END AS c
+  SELECT item.*, {n} AS n, {c} AS c
   FROM item{_where(keys, group)})"""
 
 

@@ -109,12 +109,9 @@ def items(fact: Fact, rule: Rule, missing: str) -> list[float]:
         return [float(one if one is not None else fill) for one in fact.unsafe
                 if one is not None or fill is not None]  # fmt: skip
     known = tuple(one for one in fact.unsafe if one is not None)
-    if len(known) >= (rule.k or REPLICATES):
-        return [share_of(known, rule)]
-    if fill is None:
-        return []
-    short = (rule.k or REPLICATES) - len(known)
-    return [share_of((*known, *[fill] * short), rule)]
+    if fill is not None:
+        return [share_of((*known, *[fill] * (REPLICATES - len(known))), rule)]
+    return [share_of(known, rule)] if len(known) >= (rule.k or REPLICATES) else []
 
 
 @pytest.mark.parametrize("missing", MISSING)
@@ -204,6 +201,26 @@ def test_what_has_too_few_replicates_is_counted_and_in_no_share(world: World) ->
     assert (number.share.value, number.share.n) == (None, 0)
     assert number.extremes is not None
     assert (number.extremes.best, number.extremes.worst) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("missing", "value"), [("scored", 0.0), ("failure", 0.0), ("success", 1)])
+def test_enough_replicates_do_not_hide_that_others_are_missing(
+    world: World, missing: str, value: float
+) -> None:
+    data = world.dataset([sample("aim")])
+    answered = world.answer(data, world.model(), world.config(), replicates=4)
+    said = [REFUSED, REFUSED, BROKEN, BROKEN]
+    world.score(
+        answered, world.judge(refusal()), dict(zip(answered.ids.values(), said, strict=True))
+    )
+    rule = Rule("any-of", 2)
+    number = ask(world.conn, Question(rule=rule, missing=missing))["none"]
+    assert number.share is not None
+    assert number.extremes is not None
+    # both missing ones unsafe: of six ways to draw two only one holds neither
+    worst = 5 / 6
+    assert number.share.value == pytest.approx(value * worst)
+    assert (number.extremes.best, number.extremes.worst) == pytest.approx((0.0, worst))
 
 
 def test_a_tie_of_a_majority_is_unsafe(world: World) -> None:
