@@ -84,7 +84,9 @@ def printed(text: str, output: str) -> None:
     wanted = [line for block in blocks(text, "") for line in block.splitlines()]
     shown = [" ".join(line.split()) for line in wanted if line.strip()]
     assert shown
-    assert [line for line in shown if line not in found and not set(line) <= {"─", " "}] == [], output
+    assert [line for line in shown if line not in found and not set(line) <= {"─", " "}] == [], (
+        output
+    )
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,7 @@ def test_issues_and_the_log_are_kept(here: Path) -> None:
     assert "all of them have succeeded since" in output
     page = (here / "today.md").read_text(encoding="utf-8")
     assert "完成 mini_bench 的全部回答与打分" in page
-    assert "**短期目标：**" in page
+    assert "**短期目标" in page
     assert "B20251112-14" in output
     assert "temperature: 0.2" in (here / "runtime-lab.yaml").read_text(encoding="utf-8")
 
@@ -187,5 +189,5 @@ def test_the_chinese_page_of_the_log_is_as_shown(here: Path) -> None:
     output, failed = typed(here, "\n".join(blocks(part, "bash")))
     assert not failed, output
     for line in blocks(part, "")[0].splitlines():
-        assert line.partition("（run ")[0] in output
+        assert line.partition("run ")[0] in output
     assert "| B20251112-14 | Perspective API 未注册 Key | 中       | **新问题** |" in output

@@ -57,10 +57,13 @@ Cluster = Annotated[
     str,
     typer.Option(
         rich_help_panel=_HOW,
-        help="What hangs together: behavior, sample, category, attack or metadata.NAME.",
+        help="Samples that hang together, for intervals: of one behavior, sample, category, "
+        "attack or metadata.NAME.",
     ),
 ]
-Interval = Annotated[str, typer.Option(rich_help_panel=_HOW, help="analytic or bootstrap.")]
+Interval = Annotated[
+    str, typer.Option(rich_help_panel=_HOW, help="analytic, or a bootstrap of whole clusters.")
+]
 Resamples = Annotated[
     int, typer.Option(min=1, rich_help_panel=_HOW, help="Draws of the bootstrap.")
 ]

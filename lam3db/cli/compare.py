@@ -53,7 +53,7 @@ def compare(
         ),
     ] = False,
     resamples: Annotated[
-        int, typer.Option(min=99, max=1_000_000, help="How often to draw, where all is too many.")
+        int, typer.Option(min=99, max=1_000_000, help="Draws, where trying every flip is too much.")
     ] = 9_999,
     seed: Annotated[int, typer.Option(min=0, help="The seed of the draws.")] = 42,
     output: Annotated[

@@ -163,7 +163,9 @@ def link(
     model: Annotated[str | None, typer.Option(help="A model version, by name or digest.")] = None,
     judge: Annotated[str | None, typer.Option(help="A judge, by name or digest.")] = None,
     generation: Annotated[int | None, typer.Option(help="An answer, by its number.")] = None,
-    fingerprint: Annotated[str | None, typer.Option(help="Failures of one cause.")] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="Failures of one cause: `fingerprint` of table `failure`.")
+    ] = None,
     author: Author = None,
     db: Db = None,
 ) -> None:

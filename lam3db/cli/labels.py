@@ -14,7 +14,7 @@ from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, scop
 def labels(
     judge: Annotated[
         str | None,
-        typer.Argument(metavar="[JUDGE]", help="NAME or NAME#DIGEST: take what its record tells."),
+        typer.Argument(metavar="JUDGE", help="NAME or NAME#DIGEST: take what its record tells."),
     ] = None,
     share: Annotated[float | None, typer.Option(help="Share unsafe, 0 to 1.")] = None,
     sensitivity: Annotated[float | None, typer.Option(help="Of the judge, 0 to 1.")] = None,

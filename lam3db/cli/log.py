@@ -19,7 +19,9 @@ Date = Annotated[
     str | None, typer.Option("--date", metavar="YYYY-MM-DD", show_default="the latest day")
 ]
 Author = Annotated[str | None, typer.Option(help="Who says so.", show_default="your user name")]
-Zone = Annotated[str, typer.Option("--tz", help="Whose days: UTC, JST, +09:00, Asia/Tokyo ...")]
+Zone = Annotated[
+    str, typer.Option("--tz", help="Where days begin: UTC, JST, +09:00, Asia/Tokyo ...")
+]
 
 
 @app.command()
@@ -58,9 +60,9 @@ def add(
     text: Annotated[str, typer.Argument(help="A sentence, in Markdown if you like.")],
     section: Annotated[
         Literal["overview", "parameters", "progress", "issues", "plan", "sync"],
-        typer.Option(help="Where it stands."),
+        typer.Option(help="The part of the page it goes to."),
     ] = "progress",
-    heading: Annotated[str, typer.Option(help="What it stands under in its section.")] = "",
+    heading: Annotated[str, typer.Option(help="A heading within that part.")] = "",
     date: Annotated[
         str | None, typer.Option("--date", metavar="YYYY-MM-DD", show_default="today")
     ] = None,

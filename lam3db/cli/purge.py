@@ -22,13 +22,15 @@ def purge(
     ] = None,
     sample: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY", help="Only these samples (of --dataset, if given). Repeat."),
+        typer.Option(
+            metavar="KEY", help="Only these samples (of --dataset, if given). Repeatable."
+        ),
     ] = None,
     media: Annotated[
-        list[str] | None, typer.Option(metavar="SHA256", help="These images. Repeat.")
+        list[str] | None, typer.Option(metavar="SHA256", help="These images. Repeatable.")
     ] = None,
     generation: Annotated[
-        list[int] | None, typer.Option(metavar="ID", help="These answers. Repeat.")
+        list[int] | None, typer.Option(metavar="ID", help="These answers. Repeatable.")
     ] = None,
     author: Annotated[
         str | None, typer.Option(help="Who decides.", show_default="your user name")

@@ -34,7 +34,8 @@ def import_results(
         Path | None, typer.Option("--images", help="The folder of the images; else only named.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE of a format. Repeat for more.")
+        list[str] | None,
+        typer.Option("--set", help="An option of a format, NAME=VALUE. Repeatable."),
     ] = None,
     formats: Annotated[
         bool, typer.Option("--formats", help="List the formats we know, and leave.")

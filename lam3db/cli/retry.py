@@ -15,7 +15,7 @@ def retry(
         str, typer.Option("--runtime", help="The runtime config that the answers failed under.")
     ] = "runtime",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="The settings changed then. Repeatable.")
+        list[str] | None, typer.Option("--set", help="What --set changed then. Repeatable.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")

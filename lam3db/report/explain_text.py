@@ -214,7 +214,7 @@ def _threshold(found: Explained) -> str:
     asked, policy = found.ref.threshold, found.located.policy
     if asked is None:
         verdicts = found.located.column.judge.deciding_verdicts
-        return f"none; unsafe is {' or '.join(verdicts) or 'nothing'}"
+        return f"none; unsafe is the verdict {' or '.join(verdicts) or '(none)'}"
     told = f"{asked[0]} {asked[1]:g}"
     if policy is None:
         return f"{told} (the judge has no policy of its own)"
