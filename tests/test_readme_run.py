@@ -184,7 +184,7 @@ def test_a_database_is_read_from_python(here: Path) -> None:
 
 def test_the_chinese_page_of_the_log_is_as_shown(here: Path) -> None:
     text = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
-    part = text.partition("\n## 每日实验日志\n")[2].partition("\n## ")[0]
+    part = text.partition("\n## 每日实验日志\n")[2].partition("\n## 移除")[0]
     (here / "2025-11-12-daily-log.md").write_text(PAGE, encoding="utf-8")
     output, failed = typed(here, "\n".join(blocks(part, "bash")))
     assert not failed, output
