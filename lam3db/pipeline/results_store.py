@@ -135,7 +135,7 @@ class ResultsIn:
                 raise InputError(f"{self._faults.path}: has changed while it was read")
             answers = self._answers(at, window)
             self._faults.raise_if_any()
-            self._findings(window, answers)
+            self._findings(at, window, answers)
             self._faults.raise_if_any()
             at += len(window)
             watch.advance(len(window), 0)
@@ -259,9 +259,14 @@ class ResultsIn:
         if text_digest(record.response or "") != digest:
             what = "another answer is stored under this model, settings, sample and replicate: "
             what += "what differs? tell them apart with --model, or by config in the map"
-            self._faults.add(record.row, "response", what)
+            self._fault(at, record.row, "response", what)
         elif at not in self._seen.repeats:
             self._run_of(at).known += 1
+
+    def _fault(self, at: int, row: int, field: str, what: str) -> None:
+        """Note what is wrong with a record, named as the file's reader names it."""
+        self._faults.unit, self._faults.file = self._seen.unit, self._seen.file_of(at)
+        self._faults.add(row, field, what)
 
     def _failed(self, at: int, record: ResultRecord) -> None:
         if record.failed is not None and at not in self._seen.repeats:
@@ -296,7 +301,7 @@ class ResultsIn:
         counts = RunCounts(run.planned, run.new, run.known, len(run.failures))
         writes.finish_run(self._conn, run_id, RunStatus.FINISHED, counts)
 
-    def _findings(self, window: Sequence[ResultRecord], answers: Sequence[int]) -> None:
+    def _findings(self, start: int, window: Sequence[ResultRecord], answers: Sequence[int]) -> None:
         said: dict[bytes, list[SaidIn]] = defaultdict(list)
         subjects: dict[tuple[int, frozenset[Sees]], bytes] = {}
         for at, record in enumerate(window):
@@ -309,15 +314,17 @@ class ResultsIn:
                     subjects[key] = _subject(record, key[1])
                 said[digest].append(SaidIn(at, answers[at], subjects[key], one.finding))
         for digest, rows in said.items():
-            self._said(self._judges[digest], window, rows)
+            self._said(self._judges[digest], start, window, rows)
 
-    def _said(self, judge: _Judge, window: Sequence[ResultRecord], rows: Sequence[SaidIn]) -> None:
+    def _said(
+        self, judge: _Judge, start: int, window: Sequence[ResultRecord], rows: Sequence[SaidIn]
+    ) -> None:
         written = put_said(self._conn, lambda: self._judging(judge), judge.id, rows)
         judge.new += written.new
         judge.known += written.known
         for at in written.differ:
             what = "another finding on this answer is stored: what is stored is not changed"
-            self._faults.add(window[at].row, judge.judge.identity.name, what)
+            self._fault(start + at, window[at].row, judge.judge.identity.name, what)
 
     def _judging(self, judge: _Judge) -> int:
         """Return the judge's run, begun if it is not."""

@@ -9,6 +9,7 @@ silently dropped where it says "unsafe".
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -46,7 +47,8 @@ class Survey:
 
     Samples are numbered in the order in which they come. ``sample_of``, ``replicate_of`` and
     ``group_of`` are of the records, in their order; ``repeats`` are the numbers of records that
-    belong to an attempt whose answer an earlier record brought.
+    belong to an attempt whose answer an earlier record brought. ``unit`` is what the reader calls
+    its places; of a folder, ``files`` holds each file with the number of its first record.
     """
 
     samples: list[tuple[bytes, Sample]] = field(default_factory=list)
@@ -64,6 +66,13 @@ class Survey:
     missing: int = 0
     dropped: int = 0
     first: ResultRecord | None = None
+    unit: str = "line"
+    files: list[tuple[int, str]] = field(default_factory=list)
+
+    def file_of(self, at: int) -> str:
+        """Return the file of a folder that a record lies in; '' where there is one file."""
+        found = bisect_right(self.files, at, key=lambda one: one[0])
+        return self.files[found - 1][1] if found else ""
 
     @property
     def count(self) -> int:
@@ -132,7 +141,9 @@ class _Look:
     def at(self, record: ResultRecord) -> None:
         seen = self.seen
         if seen.first is None:
-            seen.first = record
+            seen.first, seen.unit = record, self.faults.unit
+        if self.faults.file != (seen.files[-1][1] if seen.files else ""):
+            seen.files.append((seen.count, self.faults.file))
         sample, group = self._sample(record), self._group(record)
         name = record.dataset or self.dataset
         seen.members[name].setdefault(sample)

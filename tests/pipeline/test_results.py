@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from jobs import job as generate_job
 from jobs import judging
 from results_maps import PLAIN, job, rows, take
 
+from lam3db.datasets.results.formats import ReadOptions, reader_of
 from lam3db.errors import InputError
 from lam3db.metrics.numbers import Scope
 from lam3db.pipeline import results
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import judge_pending
+from lam3db.pipeline.results import ImportJob
 from lam3db.report.build import build_report
 from lam3db.store.engine import open_store
 from lam3db.store.verify import verify
@@ -96,6 +99,39 @@ def test_what_differs_from_what_is_stored_refuses_the_file(
     with pytest.raises(InputError, match=said):
         take(store_url, job(tmp_path, HEAD + "c,m,p9,new,1\n" + row))
     assert rows(store_url, COUNTS) == before
+
+
+def _artifacts(folder: Path, changed: dict[str, object]) -> ImportJob:
+    """Write two files of three records each, the second one's last record changed."""
+    folder /= "artifacts"
+    folder.mkdir(exist_ok=True)
+    for name in ("one", "two"):
+        said = [
+            {"index": i, "goal": f"aim {i}", "category": "c", "prompt": f"{name} {i}"}
+            | {"response": "Sure", "jailbroken": True}
+            | (changed if name == "two" and i == 2 else {})
+            for i in range(3)
+        ]
+        made = {"parameters": {"model": "m", "method": "PAIR"}, "jailbreaks": said}
+        (folder / f"{name}.json").write_text(json.dumps(made))
+    return ImportJob(folder, reader_of("jailbreakbench"), ReadOptions(), {}, "jbb")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"response": "No."}, "two.json, record 3, response: another answer is stored"),
+        ({"jailbroken": False}, "two.json, record 3, jbb-llama-3-70b: another finding on this"),
+    ],
+)
+def test_a_folders_fault_names_the_file_and_what_its_places_are_called(
+    store_url: str, tmp_path: Path, changed: dict[str, object], said: str
+) -> None:
+    take(store_url, _artifacts(tmp_path, {}))
+    with pytest.raises(InputError) as caught:
+        take(store_url, _artifacts(tmp_path, changed))
+    assert len(caught.value.faults) == 1
+    assert caught.value.faults[0].startswith(said)
 
 
 def test_every_fault_is_told_and_nothing_is_stored(store_url: str, tmp_path: Path) -> None:

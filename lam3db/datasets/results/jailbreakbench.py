@@ -70,7 +70,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         if document is not None:
             found = True
             yield from _records(document, faults, judges, options.dataset or "jailbreakbench")
-        elif not path.is_dir():
+        elif not path.is_dir() and not faults.count:
             faults.add(None, None, 'no object with "parameters" and "jailbreaks"')
     faults.file = ""
     if not found and not faults.count:
