@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from lam3db.media import MediaRoot
 from lam3db.store.copies import Copy, copies
+from lam3db.store.insert import lock_bodies
 from lam3db.store.purge import Plan, Target, find_target, withheld_images, withhold
 from lam3db.store.scrub import scrub
 
@@ -54,6 +55,7 @@ def purge(store: Store, target: Target, author: str, reason: str) -> Purged:
 
     """
     with store.write() as conn:
+        lock_bodies(conn, alone=True)
         plan = find_target(conn, target)
         if plan.rows:
             withhold(conn, plan, author, reason)

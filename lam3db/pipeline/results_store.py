@@ -19,9 +19,10 @@ from lam3db.pipeline.provenance import provenance
 from lam3db.pipeline.results_survey import JudgeDigests, keys_of
 from lam3db.records import Answer, RunKind, RunStatus, Sees, Stage, Subject, images_of, text_of
 from lam3db.store import results, writes
-from lam3db.store.insert import lock_findings, lock_generations, lock_versions
+from lam3db.store.insert import lock_bodies, lock_findings, lock_generations, lock_versions
 from lam3db.store.put_results import SaidIn, put_said, stored_answers
 from lam3db.store.put_samples import put_members, put_samples, put_version
+from lam3db.store.withheld import follow
 from lam3db.store.writes import DatasetRow, FailureIn, GenerationIn, RunCounts, RunStart
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class ResultsIn:
 
     def prepare(self, media: Sequence[Media]) -> None:
         """Write samples, datasets, models, configs, selections and judges."""
+        lock_bodies(self._conn, alone=False)
         lock_versions(self._conn)
         lock_generations(self._conn, alone=False)
         lock_findings(self._conn)
@@ -142,6 +144,7 @@ class ResultsIn:
 
     def finish(self) -> Stored:
         """End the runs; return what came of it."""
+        follow(self._conn)
         for run in self._runs.values():
             if run.there is None or run.id is not None:
                 self._end(run)

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, Connection, Insert, Table
 
-_LOCKS = {"versions": 0x6C616D01, "generations": 0x6C616D02, "rollup": 0x6C616D03}
+_LOCKS = {
+    "versions": 0x6C616D01,
+    "generations": 0x6C616D02,
+    "rollup": 0x6C616D03,
+    "bodies": 0x6C616D04,
+}
 
 
 def insert_statement(conn: Connection, table: Table) -> Insert:
@@ -88,6 +93,18 @@ def lock_generations(conn: Connection, *, alone: bool) -> None:
         mode = "" if alone else "_shared"
         statement = text(f"SELECT pg_advisory_xact_lock{mode}(:k)")
         conn.execute(statement, {"k": _LOCKS["generations"]})
+
+
+def lock_bodies(conn: Connection, *, alone: bool) -> None:
+    """Hold the lock under which texts are written until the transaction ends.
+
+    Writers share it and take it before any row or table; a purge holds it alone, so that no
+    text which it has not seen is on its way.
+    """
+    if conn.dialect.name == "postgresql":
+        mode = "" if alone else "_shared"
+        statement = text(f"SELECT pg_advisory_xact_lock{mode}(:k)")
+        conn.execute(statement, {"k": _LOCKS["bodies"]})
 
 
 def lock_rollup(conn: Connection) -> None:

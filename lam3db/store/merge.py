@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from lam3db.store import tables as t
 from lam3db.store.failure_groups import track_all
-from lam3db.store.insert import lock_findings, lock_generations, lock_versions
+from lam3db.store.insert import lock_bodies, lock_findings, lock_generations, lock_versions
 from lam3db.store.merge_answers import merge_generations
 from lam3db.store.merge_findings import merge_findings
 from lam3db.store.merge_ids import IdMap
@@ -43,6 +43,7 @@ from lam3db.store.merge_scores import merge_scores
 from lam3db.store.merge_watch import merge_watch
 from lam3db.store.pending import advance_watermark
 from lam3db.store.tables_rollup import TABLES
+from lam3db.store.withheld import follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ def merge(conn: Connection, source: Source, tick: Tick | None = None) -> MergeRe
         InputError: a value or a reference in the source cannot be right.
 
     """
+    lock_bodies(conn, alone=False)
     lock_versions(conn)
     lock_generations(conn, alone=True)
     lock_findings(conn)
@@ -94,6 +96,7 @@ def merge(conn: Connection, source: Source, tick: Tick | None = None) -> MergeRe
             if tick is not None:
                 tick(what)
             step(m)
+        follow(conn)
     return report
 
 

@@ -21,6 +21,7 @@ from lam3db.hashing import escape, unescape
 from lam3db.store.bulk import select_in
 from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import chunks, new_uid, now, stored
+from lam3db.store.withheld import GONE, hush
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 _SHORTEST = 8
 """Digits of an image's digest below which a slip of the finger names another image."""
-GONE = "(withheld)"
-"""What stands in place of a failure's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +118,7 @@ def withhold(conn: Connection, plan: Plan, author: str, reason: str) -> None:
     ):
         _update(conn, f"UPDATE {table} SET {_EMPTY[table]}withheld_id = :by", ids, {"by": by})
     _update(conn, "UPDATE failure SET message = :gone", plan.failures, {"gone": GONE})
+    hush(conn)
 
 
 def withhold_again(conn: Connection) -> int:

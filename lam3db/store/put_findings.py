@@ -19,6 +19,7 @@ from lam3db.store import tables as t
 from lam3db.store.bulk import insert_new, select_in
 from lam3db.store.insert import lock_versions
 from lam3db.store.values import CHUNK, chunks, now, stored, stored_or_none
+from lam3db.store.withheld import withheld_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ FINDING = (
     "reason",
     "run_id",
     "created_at",
+    "withheld_id",
 )
 SCORE = (
     "judge_id",
@@ -77,6 +79,7 @@ def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[Fi
 
     What is there stays as it is: another process may have judged the same meanwhile.
     """
+    gone = _withheld(conn, rows)
     at = now()
     fresh = {row.subject_digest: row.finding for row in reversed(rows)}
     insert_new(
@@ -84,7 +87,9 @@ def put_findings(conn: Connection, run_id: int, judge_id: int, rows: Sequence[Fi
         t.finding,
         FINDING,
         [
-            _finding_row(judge_id, subject, 0, fresh[subject], _UNSIGNED, run_id, at)
+            _finding_row(
+                judge_id, subject, 0, fresh[subject], _UNSIGNED, run_id, at, gone.get(subject)
+            )
             for subject in sorted(fresh)
         ],
     )
@@ -122,6 +127,7 @@ def put_revisions(
     """
     if not author or not reason:
         raise ValueError("a revision needs an author and a reason")
+    gone = _withheld(conn, rows)
     lock_versions(conn)
     at, signature = now(), (stored(author), stored(reason))
     fresh = {row.subject_digest: row for row in rows}
@@ -131,7 +137,8 @@ def put_revisions(
         revision = before[subject][2] + 1 if subject in before else 0
         signed = signature if revision else _UNSIGNED
         finding = fresh[subject].finding
-        written.append(_finding_row(judge_id, subject, revision, finding, signed, run_id, at))
+        by = gone.get(subject)
+        written.append(_finding_row(judge_id, subject, revision, finding, signed, run_id, at, by))
     insert_new(conn, t.finding, FINDING, written)
     latest = _latest(conn, judge_id, list(fresh))
     put_attributes(conn, [(latest[subject][0], fresh[subject].finding) for subject in fresh])
@@ -189,6 +196,19 @@ def _revise_scores(
     insert_new(conn, t.score, SCORE, scores)
 
 
+def _withheld(conn: Connection, rows: Sequence[FindingIn]) -> dict[bytes, int]:
+    """Return the subjects that are shown by withheld answers only, and what withheld them."""
+    shown: dict[bytes, set[int]] = {}
+    for row in rows:
+        shown.setdefault(row.subject_digest, set()).update(row.generation_ids)
+    gone = withheld_answers(conn, set().union(*shown.values()))
+    return {
+        subject: min(gone[one] for one in answers)
+        for subject, answers in shown.items()
+        if answers and answers <= gone.keys()
+    }
+
+
 def _finding_row(
     judge_id: int,
     subject: bytes,
@@ -197,6 +217,7 @@ def _finding_row(
     signature: tuple[str, str] | tuple[None, None],
     run_id: int,
     at: int,
+    withheld: int | None,
 ) -> tuple[Any, ...]:
     return (
         judge_id,
@@ -206,11 +227,12 @@ def _finding_row(
         str(finding.status),
         None if finding.value is None else _finite(finding.value, "value"),
         None if finding.verdict is None else str(finding.verdict),
-        stored_or_none(finding.explanation),
-        stored_or_none(finding.raw_output),
+        stored_or_none(finding.explanation) if withheld is None else None,
+        stored_or_none(finding.raw_output) if withheld is None else None,
         *signature,
         run_id,
         at,
+        withheld,
     )
 
 

@@ -1,7 +1,8 @@
 """Writing answers.
 
 What must hold: one key (model version, config, sample, replicate, variant) has one row, the
-first; its digest is that of the text as it came; the caller is told how many were really new.
+first; its digest is that of the text as it came; the text of an answer to a sample that is
+withheld by now is not kept; the caller is told how many were really new.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from lam3db.store import tables as t
 from lam3db.store.bulk import insert_new
 from lam3db.store.insert import lock_generations
 from lam3db.store.values import now
+from lam3db.store.withheld import withheld_samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,7 @@ _COLUMNS = (
     "completion_tokens",
     "latency_ms",
     "batch_size",
+    "withheld_id",
     "created_at",
 )
 
@@ -60,6 +63,7 @@ def put_generations(
     """Write one batch of answers; return how many keys were really new."""
     if not rows:
         return 0
+    gone = withheld_samples(conn, [row.sample_id for row in rows])
     lock_generations(conn, alone=False)
     at = now()
     ordered = sorted(rows, key=lambda row: (row.sample_id, row.replicate))
@@ -75,14 +79,15 @@ def put_generations(
                 row.replicate,
                 0,
                 run_id,
-                escape(answer.raw_text),
-                escape(answer.text),
+                None if row.sample_id in gone else escape(answer.raw_text),
+                None if row.sample_id in gone else escape(answer.text),
                 text_digest(answer.text),
                 str(answer.finish_reason),
                 answer.prompt_tokens,
                 answer.completion_tokens,
                 float(answer.latency_ms),
                 answer.batch_size,
+                gone.get(row.sample_id),
                 at,
             )
             for row in ordered

@@ -161,7 +161,7 @@ def _write(
             new[row.subject_digest, there[content]] = content, row.finding
         linked.append((row.generation_id, row.subject_digest, there[content], content))
     findings = [
-        (judge_id, subject, replicate, 0, *said[:5], None, None, run_id, at)
+        (judge_id, subject, replicate, 0, *said[:5], None, None, run_id, at, None)
         for (subject, replicate), (said, _) in sorted(new.items())
     ]
     insert_new(conn, t.finding, FINDING, findings)

@@ -27,6 +27,7 @@ from lam3db.store.values import (
     stored_or_none,
     to_json,
 )
+from lam3db.store.withheld import GONE, withheld_answers, withheld_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -193,6 +194,12 @@ def finish_run(conn: Connection, run_id: int, status: RunStatus, counts: RunCoun
 
 def put_failures(conn: Connection, run_id: int, stage: Stage, rows: Sequence[FailureIn]) -> None:
     """Write failed attempts, each numbered after the earlier ones at the same thing."""
+    samples = withheld_samples(conn, [row.sample_id for row in rows if row.sample_id])
+    answers = withheld_answers(conn, [row.generation_id for row in rows if row.generation_id])
+
+    def is_gone(row: FailureIn) -> bool:
+        return row.sample_id in samples or row.generation_id in answers
+
     at = now()
     written = [
         {
@@ -205,7 +212,7 @@ def put_failures(conn: Connection, run_id: int, stage: Stage, rows: Sequence[Fai
             "replicate": row.replicate,
             "attempt": _earlier(conn, run_id, stage, row) + 1,
             "error_class": stored(row.failed.error_class),
-            "message": stored(redact(row.failed.message)),
+            "message": GONE if is_gone(row) else stored(redact(row.failed.message)),
             "fingerprint": row.failed.fingerprint,
             "retryable": int(row.failed.retryable),
             "created_at": at,

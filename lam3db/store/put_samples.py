@@ -21,6 +21,7 @@ from lam3db.store.insert import (
     get_or_insert,
     get_or_insert_all,
     insert_ignore,
+    lock_bodies,
     lock_versions,
 )
 from lam3db.store.purge import withhold_again
@@ -77,6 +78,7 @@ def put_samples(
     conn: Connection, samples: Mapping[bytes, Sample], media: Iterable[Media]
 ) -> dict[bytes, int]:
     """Write samples given by their digest, with their images and behaviors; return their ids."""
+    lock_bodies(conn, alone=False)
     lock_versions(conn)
     shown = _put_media(conn, media)
     behaviors = _put_behaviors(conn, [sample.behavior for sample in samples.values()])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lam3db.store.address import Address
     from lam3db.store.engine import Store
 
-_TABLES = ("sample", "behavior", "media", "generation", "finding", "failure")
+_TABLES = ("sample", "behavior", "media", "generation", "finding", "failure", "issue")
 
 
 def scrub(store: Store) -> str | None:
