@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 LARGEST_UNPACKED = 256 * MIB
 _MOST_PARTS = 200
+_MOST_TIMES = 200
+"""How often its own size an archive above 16 MiB may unpack to; sheets come to 5 to 50."""
 UNREADABLE = (
     *(ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, struct.error, ParseError),
@@ -42,6 +44,7 @@ def sheet_rows(
 ) -> Iterator[tuple[Any, ...]]:
     """Yield the cells of a sheet's rows, row by row.
 
+    A row has its own width, ``most_columns`` + 1 where it is wider than ``most_columns``.
     It is the first sheet where none is named; with ``or_first`` also where the one named is not
     there.
 
@@ -63,7 +66,9 @@ def sheet_rows(
             names = list(book.sheetnames)
             found: Any = book[_chosen(path, sheet, names, or_first=or_first)]
             found.reset_dimensions()
-            yield from found.iter_rows(max_row=most_rows, max_col=most_columns)
+            # rows as wide as they are: told a width, openpyxl fills a million blank rows to it
+            for row in found.iter_rows(max_row=most_rows):
+                yield row[: most_columns + 1]
     except InputError:
         raise
     except (*UNREADABLE, InvalidFileException) as error:
@@ -86,5 +91,6 @@ def refuse_bomb(path: Path, raw: bytes) -> None:
             size = sum(part.file_size for part in parts)
     except UNREADABLE:
         raise InputError(f"{path}: is no XLSX: save it as `Excel workbook (.xlsx)`") from None
-    if len(parts) > _MOST_PARTS or size > LARGEST_UNPACKED:
+    is_bomb = size > max(16 * MIB, _MOST_TIMES * len(raw))
+    if len(parts) > _MOST_PARTS or size > LARGEST_UNPACKED or is_bomb:
         raise InputError(f"{path}: would unpack to {size / MIB:.0f} MiB in {len(parts)} parts")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ LARGEST_XLSX = 64 * MIB
 MOST_ROWS = 1_048_576
 _MOST_COLUMNS = 1024
 _BATCH = 1000
+_AT_ONCE = 20
+"""Rows of a Parquet file as Python values: a few bytes in a dictionary may stand for megabytes."""
 _SNIFFED = 1 << 16
 _LIST_NAMES = ("data", "results", "records", "rows", "examples", "items", "jailbreaks")
 
@@ -212,11 +215,13 @@ def _parquet(path: Path, faults: Faults, _options: FileOptions) -> Iterator[Row]
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
+            _told_twice(file.schema_arrow.names, faults)
             for batch in file.iter_batches(batch_size=_BATCH):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield Row(number, {name: _plain(value) for name, value in values.items()})
-    except (ArrowException, ValueError, KeyError) as error:
+                for start in range(0, batch.num_rows, _AT_ONCE):
+                    for values in batch.slice(start, _AT_ONCE).to_pylist():
+                        number += 1
+                        yield Row(number, {name: _plain(value) for name, value in values.items()})
+    except (ArrowException, ValueError, KeyError, OverflowError) as error:
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         faults.add(number + 1, None, f"cannot be read as Parquet: {what}")
 
@@ -240,6 +245,9 @@ def _xlsx(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
     header: Sequence[str] | None = options.header
     rows = sheet_rows(path, path.read_bytes(), options.sheet, MOST_ROWS, _MOST_COLUMNS)
     for number, cells in enumerate(rows, 1):
+        if len(cells) > _MOST_COLUMNS:
+            faults.add(number, None, f"more than {_MOST_COLUMNS} columns")
+            continue
         values = [_cell(cell, number, faults) for cell in cells]
         while values and values[-1] in (None, ""):
             values.pop()
@@ -254,9 +262,13 @@ def _xlsx(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
 
 def _sheet_header(values: Sequence[Any], faults: Faults) -> list[str]:
     names = [str(value or "").strip() or f"column {at}" for at, value in enumerate(values, 1)]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        faults.add(1, None, f"the column {shown(name)} stands twice in the header")
+    _told_twice(names, faults)
     return names
+
+
+def _told_twice(names: Sequence[str], faults: Faults) -> None:
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
+        faults.add(1, None, f"the column {shown(name)} stands twice in the header")
 
 
 def _cell(cell: Any, number: int, faults: Faults) -> Any:

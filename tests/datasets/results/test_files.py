@@ -149,3 +149,60 @@ def test_a_broken_parquet_file_is_a_fault(tmp_path: Path) -> None:
 def test_options_nobody_can_read_with_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"encoding|delimiter"):
         FileOptions(**options)
+
+
+def test_a_parquet_file_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["answer", "answer"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    _, faults = _read(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="nothing was imported") as refused:
+        faults.raise_if_any()
+    assert "stands twice" in str(refused.value)
+
+
+def test_a_time_that_no_calendar_has_is_a_fault(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"t": pa.array([2**62], pa.timestamp("us"))}), tmp_path / "a.parquet")
+    rows, faults = _read(tmp_path / "a.parquet")
+    assert (rows, faults.count) == ([], 1)
+
+
+def _sheet(path: Path, body: str) -> Path:
+    import zipfile
+
+    import openpyxl
+
+    openpyxl.Workbook().save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {one: archive.read(one) for one in archive.namelist()}
+    name = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    sheet = f'<worksheet xmlns="{name}"><sheetData>{body}</sheetData></worksheet>'
+    parts["xl/worksheets/sheet1.xml"] = sheet.encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one, data in parts.items():
+            archive.writestr(one, data)
+    return path
+
+
+def _row(number: int, *cells: str) -> str:
+    said = "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in cells)
+    return f'<row r="{number}">{said}</row>'
+
+
+def test_a_stray_cell_a_million_rows_below_costs_nothing(tmp_path: Path) -> None:
+    body = _row(1, "id", "answer") + _row(2, "a", "yes") + _row(1_048_570, "b", "no")
+    rows, faults = _read(_sheet(tmp_path / "far.xlsx", body))
+    assert rows == [{"id": "a", "answer": "yes"}, {"id": "b", "answer": "no"}]
+    assert faults.count == 0
+
+
+def test_a_sheet_wider_than_any_is_a_fault_and_not_cut(tmp_path: Path) -> None:
+    rows, faults = _read(_sheet(tmp_path / "wide.xlsx", _row(1, *["x"] * 1100)))
+    assert (rows, faults.count) == ([], 1)
+
+
+def test_a_sheet_of_millions_of_empty_cells_is_a_bomb(tmp_path: Path) -> None:
+    path = _sheet(tmp_path / "bomb.xlsx", ("<row>" + "<c/>" * 1000 + "</row>") * 6000)
+    with pytest.raises(InputError, match="would unpack to"):
+        _read(path)
