@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lam3db.datasets.faults import Faults
+from lam3db.datasets.faults import Faults, shown
 from lam3db.errors import InputError
 from lam3db.store.issue_words import read_severity, read_status
 from lam3db.store.issues import Change, NewIssue, change_issue, load_issues, open_issue
@@ -49,18 +50,10 @@ class Imported:
 
 def read_issues(path: Path) -> list[NewIssue]:
     """Return the issues of a ``.md`` or ``.csv`` file; raise InputError with every fault."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
-        words = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: save it as UTF-8") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    words = read_page_text(path, MAX_BYTES)
     faults = Faults(path)
     if path.suffix.lower() == ".csv":
-        rows = [(at, row) for at, row in enumerate(csv.reader(io.StringIO(words)), 1) if row]
-        found = issues_of(rows, faults)
+        found = issues_of(_csv_rows(words, faults), faults)
     else:
         tables = list(markdown_tables(words))
         found = next((some for rows in tables if (some := issues_of(rows, faults))), [])
@@ -68,6 +61,28 @@ def read_issues(path: Path) -> list[NewIssue]:
         faults.add(None, None, "no table with the columns ID, description, severity, status")
     faults.raise_if_any()
     return found
+
+
+def read_page_text(path: Path, most: int) -> str:
+    """Return the text of a small file; raise InputError where it is none, or has no end."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(most + 1)
+        if len(raw) > most:
+            raise InputError(f"{path} is larger than {most >> 20} MiB")
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: save it as UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _csv_rows(words: str, faults: Faults) -> list[tuple[int, list[str]]]:
+    try:
+        return [(at, row) for at, row in enumerate(csv.reader(io.StringIO(words)), 1) if row]
+    except csv.Error as error:
+        faults.add(None, None, f"cannot be read as CSV: {error}: is a closing quote missing?")
+        return []
 
 
 def markdown_tables(words: str) -> Iterator[list[tuple[int, list[str]]]]:
@@ -108,8 +123,9 @@ def issues_of(rows: Sequence[tuple[int, list[str]]], faults: Faults) -> list[New
         return []
     found = [_issue(line, cells, at, faults) for line, cells in rows[1:]]
     keys = [one.key for one in found if one is not None]
-    for key in {key for key in keys if keys.count(key) > 1}:
-        faults.add(None, None, f"the issue {key} is there {keys.count(key)} times")
+    for key, count in Counter(keys).items():
+        if count > 1:
+            faults.add(None, None, f"the issue {shown(key)} is there {count} times")
     return [one for one in found if one is not None]
 
 

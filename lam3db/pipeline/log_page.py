@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.faults import Faults
-from lam3db.errors import InputError
-from lam3db.pipeline.issue_tables import issues_of, markdown_tables
+from lam3db.pipeline.issue_tables import issues_of, markdown_tables, read_page_text
 from lam3db.store.log import Entry
 
 if TYPE_CHECKING:
@@ -55,14 +54,7 @@ class Page:
 
 def read_page(path: Path) -> Page:
     """Return what a file says; raise InputError with every fault."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB: no page of a log")
-        words = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: save it as UTF-8") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    words = read_page_text(path, MAX_BYTES)
     faults = Faults(path)
     page = _parse(words, faults)
     faults.raise_if_any()

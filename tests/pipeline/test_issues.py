@@ -256,3 +256,14 @@ def test_a_table_with_faults_is_refused_whole(tmp_path: Path) -> None:
     page.write_text(page.read_text().replace("awful", "high").replace("| | no key", "| B | no key"))
     with pytest.raises(InputError):
         read_issues(page)
+
+
+def test_a_cell_without_an_end_is_a_fault_and_a_file_without_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "issues.csv"
+    table.write_text("ID,description\nB1," + "x" * 200_000 + "\n")
+    with pytest.raises(InputError, match=r"issues\.csv"):
+        read_issues(table)
+    with pytest.raises(InputError, match="larger than 16 MiB"):
+        read_issues(Path("/dev/zero"))
