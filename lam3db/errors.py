@@ -104,7 +104,14 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Return `` - did you mean 'x'?`` for a near miss, else the known names, else ``""``."""
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:_LONGEST], known[:_COMPARED], n=1, cutoff=0.6)
     if near:
         return f" - did you mean {near[0]!r}?"
-    return f" (known: {', '.join(sorted(known))})" if known else ""
+    shown = [one if len(one) <= _LONGEST else f"{one[:_LONGEST]}..." for one in sorted(known)]
+    more = f" and {len(shown) - _SHOWN:,} more" if len(shown) > _SHOWN else ""
+    return f" (known: {', '.join(shown[:_SHOWN])}{more})" if known else ""
+
+
+_COMPARED = 2000
+_SHOWN = 50
+_LONGEST = 100

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 
 KEPT = 256 << 20
-"""Bytes of a file whose records are held between looking and storing."""
+"""Bytes of a file whose records are held between looking and storing, and of their answers.
+
+A compressed file may hold far more than it weighs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,14 @@ def look(job: ImportJob, kept: list[ResultRecord] | None = None) -> Survey:
 
 
 def _keeping(records: Iterator[ResultRecord], kept: list[ResultRecord]) -> Iterator[ResultRecord]:
+    """Keep what comes by, unless it grows far beyond its file: then keep nothing."""
+    size = 0
     for record in records:
-        kept.append(record)
+        size += len(record.response or "")
+        if size <= KEPT:
+            kept.append(record)
+        else:
+            kept.clear()
         yield record
 
 
@@ -109,7 +118,7 @@ def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:
             one.prepare(media)
             again = (
                 iter(kept)
-                if kept is not None
+                if kept is not None and len(kept) == seen.count
                 else job.reader(job.path, Faults(job.path), job.options)
             )
             one.store(again, watch)
@@ -127,6 +136,8 @@ def _state(path: Path) -> tuple[str, int]:
         raise InputError(f"{path}: no such file or folder")
     try:
         if not path.is_dir():
+            if not path.is_file():  # a pipe ends, and is read more than once here
+                raise InputError(f"{path} is no regular file: save it as one first")
             return file_sha256(path), path.stat().st_size
         state, size = hashlib.sha256(), 0
         for file in sorted(path.rglob("*")):

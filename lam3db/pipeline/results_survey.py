@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _KEY_DIGITS = 12
 _LONGEST_KEY = 500
+_LONGEST_NAME = 500
+"""Characters of a model's, dataset's, category's or attack's name: PostgreSQL indexes no more."""
 
 
 @dataclass(slots=True)
@@ -146,6 +148,8 @@ class _Look:
             seen.files.append((seen.count, self.faults.file))
         sample, group = self._sample(record), self._group(record)
         name = record.dataset or self.dataset
+        if name not in seen.members:
+            self._name(record, "dataset", name)
         seen.members[name].setdefault(sample)
         seen.groups[group].datasets.add(name)
         replicate = self._replicate(record, sample, group)
@@ -196,9 +200,16 @@ class _Look:
         number = self._samples.get(digest)
         if number is None:
             number = self._samples[digest] = len(self._samples)
+            self._name(record, "category", record.behavior.category)
+            self._name(record, "attack", record.attack.name)
             self.seen.samples.append((digest, sample))
             self.seen.names.append(record.key[:_LONGEST_KEY] if record.key else None)
         return number
+
+    def _name(self, record: ResultRecord, what: str, name: str) -> None:
+        if len(name) > _LONGEST_NAME:
+            told = f"{shown(name)} has {len(name):,} characters, {_LONGEST_NAME} are kept of a name"
+            self.faults.add(record.row, what, told)
 
     def _group(self, record: ResultRecord) -> int:
         here = id(record.model), id(record.config)
@@ -209,6 +220,7 @@ class _Look:
             number = self._by_digest.setdefault(digests, len(self.seen.groups))
             if number == len(self.seen.groups):
                 self.seen.groups.append(Group(record.model, record.config))
+                self._name(record, "model", record.model.name)
             self._groups[here] = number
         return number
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +26,9 @@ from lam3db.pipeline.results import ImportJob
 from lam3db.report.build import build_report
 from lam3db.store.engine import open_store
 from lam3db.store.verify import verify
+
+if TYPE_CHECKING:
+    from lam3db.datasets.results.record import ResultRecord
 
 HEAD = "id,model,prompt,answer,label\n"
 COUNTS = (
@@ -316,3 +321,38 @@ def test_a_large_file_is_read_twice_and_gives_the_same(
     data = HEAD + "".join(f"k{n},m,p{n},answer {n},{n % 2}\n" for n in range(50))
     take(store_url, job(tmp_path, data))
     assert _counts(store_url, "m") == (25, 50, 50)
+
+
+@pytest.mark.parametrize("column", ["model", "category", "attack"])
+def test_a_name_that_no_index_holds_is_refused(store_url: str, tmp_path: Path, column: str) -> None:
+    name = "".join(chr(0x4E00 + at) for at in range(3000))
+    data = "model,category,attack,prompt,answer,label\nm,c,a,p,Sure,1\n"
+    values = {"model": "m", "category": "c", "attack": "a"} | {column: name}
+    data += f"{values['model']},{values['category']},{values['attack']},q,No.,0\n"
+    fields = "{model: model, category: category, attack: attack, prompt: prompt, response: answer}"
+    asked = job(tmp_path, data, PLAIN.replace(PLAIN.splitlines()[2], f"fields: {fields}"))
+    with pytest.raises(InputError, match=rf"line 3, {column}: .* has 3,000 characters"):
+        take(store_url, asked)
+    assert rows(store_url, COUNTS) == [(0, 0, 0, 0, 0)]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(store_url: str, tmp_path: Path) -> None:
+    asked = job(tmp_path, HEAD)
+    asked.path.unlink()
+    os.mkfifo(asked.path)
+    with pytest.raises(InputError, match="no regular file"):
+        take(store_url, asked)
+
+
+def test_answers_that_outgrow_their_file_are_not_held(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = HEAD + "".join(f"{at},m,p{at},answer {at} {'x' * 300},1\n" for at in range(20))
+    asked = job(tmp_path, data)
+    monkeypatch.setattr(results, "KEPT", 1000)
+    monkeypatch.setattr(results, "_state", lambda _path: ("0" * 64, 10))
+    kept: list[ResultRecord] = []
+    results.look(asked, kept)
+    assert kept == []
+    assert take(store_url, asked).stored.new == 20
+    assert rows(store_url, "SELECT count(DISTINCT text) FROM generation") == [(20,)]
