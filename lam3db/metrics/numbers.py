@@ -123,8 +123,12 @@ def measure_sums(groups: Sequence[GroupSums], judge: JudgeRow) -> list[Number]:
 
 def knows_refusals(judge: JudgeRow, groups: Iterable[GroupSums]) -> bool:
     """Tell whether this judge can tell a refusal: by what it declares, or by having done so."""
-    declared = {Verdict.REFUSED, Verdict.NOT_REFUSED} & set(judge.unsafe_verdicts)
-    return bool(declared) or any(_some(g.refused) or _some(g.benign_refused) for g in groups)
+    return tells_refusals(judge) or any(_some(g.refused) or _some(g.benign_refused) for g in groups)
+
+
+def tells_refusals(judge: JudgeRow) -> bool:
+    """Tell whether this judge declares that it can tell a refusal."""
+    return bool({Verdict.REFUSED, Verdict.NOT_REFUSED} & set(judge.unsafe_verdicts))
 
 
 def _some(sums: Sums) -> bool:

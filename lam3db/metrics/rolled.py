@@ -6,12 +6,12 @@ What must hold: whatever the roll-up cannot answer is scanned, so the numbers ar
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from lam3db.metrics.columns import ColumnSums, column_numbers
 from lam3db.metrics.counts import Counts
-from lam3db.metrics.sums import GroupSums
-from lam3db.stats.intervals import MeanSums, ShareSums
+from lam3db.metrics.numbers import measure_sums
+from lam3db.metrics.sums import Tally
 from lam3db.store.aggregates import OUTCOMES
 from lam3db.store.rollup_read import read_sums
 from lam3db.store.rollup_sums import WHOLE
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lam3db.metrics.sums import Group, Tally
+    from lam3db.metrics.numbers import Number
+    from lam3db.metrics.sums import Group
     from lam3db.store.aggregates import Frame, JudgeRow
     from lam3db.store.rollup_read import Rolled
+    from lam3db.store.rollup_sums import Sums
 
 _COUNTS = ["scored" if outcome == "ok" else outcome for outcome in OUTCOMES]
 # too_few comes last, and is of rules over replicates: no sums are kept of those
-_in_order = itemgetter(*(_COUNTS.index(f.name) for f in fields(Counts) if f.name != "too_few"))
-_NOTHING, _NO_SHARE, _NO_MEAN = Counts(), ShareSums(), MeanSums()
-_SHARES = [WHOLE.index(f"{name}_clusters") for name in ("share", "refused", "benign_refused")]
-_WIDTH = _SHARES[1] - _SHARES[0]
-_VALUED = WHOLE.index("benign_valued")
-_MEAN = WHOLE.index("mean_clusters")
+_IN_ORDER = [_COUNTS.index(f.name) for f in fields(Counts) if f.name != "too_few"]
+_OK, _BENIGN = WHOLE.index("n_ok"), WHOLE.index("benign_ok")
+_SHARE, _REFUSED, _OVER_REFUSED, _VALUED, _MEAN = map(
+    WHOLE.index,
+    (
+        *("share_clusters", "refused_clusters", "benign_refused_clusters"),
+        *("benign_valued", "mean_clusters"),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +51,22 @@ class RolledTally:
         """Return every group of the finest grouping."""
         return set(self.rolled.grouping.groups)
 
-    def sums(self, kept: Sequence[int]) -> list[GroupSums]:
-        """Return the sums per group of the keys at these positions."""
+    def numbers(self, kept: Sequence[int], judge: JudgeRow) -> list[Number]:
+        """Return the numbers per group of the keys at these positions, in the groups' order."""
         found = self.rolled.regrouped(kept)
         if found is None:
-            return self.scan().sums(kept)
-        groups, sums = found
-        rows = zip(groups, sums.whole.tolist(), sums.real.tolist(), strict=True)
-        return sorted((_group_sums(*row) for row in rows), key=lambda one: one.group)
+            return measure_sums(self.scan().sums(kept), judge)
+        return column_numbers(_columns(*found), judge)
+
+
+Source: TypeAlias = Tally | RolledTally
+
+
+def numbers_of(source: Source, kept: Sequence[int], judge: JudgeRow) -> list[Number]:
+    """Return the numbers of one judge per group of the keys at these positions, in order."""
+    if isinstance(source, RolledTally):
+        return source.numbers(kept, judge)
+    return measure_sums(source.sums(kept), judge)
 
 
 def tallies(
@@ -62,7 +75,7 @@ def tallies(
     keys: Sequence[str],
     judges: Sequence[JudgeRow],
     scan: Callable[[JudgeRow], Tally],
-) -> list[Tally]:
+) -> list[Source]:
     """Return one source of numbers per judge: sums that are kept where they will do."""
     rolled = read_sums(conn, frame, keys, judges)
     return [
@@ -73,27 +86,15 @@ def tallies(
     ]
 
 
-def _group_sums(group: Group, whole: list[int], real: list[float]) -> GroupSums:
-    share, refused, benign_refused = [
-        ShareSums(*whole[at : at + _WIDTH]) if whole[at] else _NO_SHARE for at in _SHARES
-    ]
-    return GroupSums(
-        group=group,
-        counts=_counts(whole[2:10]),
-        share=share,
-        refused=refused,
-        mean=_mean(whole[_MEAN:], real) if whole[_MEAN] else _NO_MEAN,
-        benign=_counts(whole[10:18]),
-        benign_refused=benign_refused,
-        benign_valued=whole[_VALUED],
+def _columns(groups: Sequence[Group], sums: Sums) -> ColumnSums:
+    whole = sums.whole
+    return ColumnSums(
+        groups=groups,
+        counts=whole[:, _OK:_BENIGN][:, _IN_ORDER],
+        benign=whole[:, _BENIGN:_SHARE][:, _IN_ORDER],
+        share=whole[:, _SHARE:_REFUSED],
+        refused=whole[:, _REFUSED:_OVER_REFUSED],
+        benign_refused=whole[:, _OVER_REFUSED:_VALUED],
+        mean=(whole[:, _MEAN:], sums.real),
+        benign_valued=whole[:, _VALUED],
     )
-
-
-def _counts(numbers: list[int]) -> Counts:
-    return Counts(*_in_order(numbers)) if any(numbers) else _NOTHING
-
-
-def _mean(whole: list[int], real: list[float]) -> MeanSums:
-    clusters, n, n_n = whole
-    total, squares, n_total, total_total, low, high = real
-    return MeanSums(clusters, n, total, squares, n_n, n_total, total_total, low, high)

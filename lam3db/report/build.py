@@ -24,6 +24,8 @@ from lam3db.metrics import (
     measure_sums,
 )
 from lam3db.metrics.question import read_rule
+from lam3db.metrics.rolled import Source as Sums
+from lam3db.metrics.rolled import numbers_of
 from lam3db.metrics.rolled import tallies as kept_tallies
 from lam3db.metrics.tally import is_weighted, load_repeated, repeated_numbers
 from lam3db.records import JudgeKind
@@ -179,7 +181,7 @@ def _tallies(
     keys: tuple[str, ...],
     columns: Sequence[JudgeColumn],
     question: Question,
-) -> list[Tally]:
+) -> list[Sums]:
     """Return the source of each judge's numbers: sums that are kept, else a scan."""
 
     def scan(judge: JudgeRow) -> Tally:
@@ -245,7 +247,7 @@ def _no_judge(conn: Connection) -> str:
 
 def _rows(
     source: Source,
-    tallies: Sequence[Tally],
+    tallies: Sequence[Sums],
     columns: Sequence[JudgeColumn],
     shown: Sequence[str],
     labels: Labels,
@@ -255,7 +257,7 @@ def _rows(
     numbers: dict[Group, list[Number]] = {}
     for tally, column in zip(tallies, columns, strict=True):
         repeated = source.repeated(column, kept)
-        for number in measure_sums(tally.sums(kept), column.judge):
+        for number in numbers_of(tally, kept, column.judge):
             again = repeated.get(number.group)
             told = number if again is None else replace(number, repeated=again)
             numbers.setdefault(number.group, []).append(told)
