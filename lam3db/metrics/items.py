@@ -85,8 +85,12 @@ class _Clusters:
         self.n += tally.n
 
     def sums(self, question: Question) -> Sums:
-        """Return the sums of a share: whole hits unless an item can count in part."""
-        if question.rule.fractional:
+        """Return the sums of a share: whole hits unless some item counts in part.
+
+        Where none does, a rule that could count in part says what one that cannot says.
+        """
+        # of numbers from 0 to 1 only 0 and 1 are their own squares
+        if any(t.total != t.squares for t in self.found.values()):
             return self.means(question)
         whole = ShareSums.of(ShareTally(t.n, round(t.total)) for t in self.found.values())
         return self._resampled(question, whole) if question.interval == "bootstrap" else whole

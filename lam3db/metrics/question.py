@@ -48,11 +48,6 @@ class Rule:
         """Return the rule as ``--rule`` takes it."""
         return self.name if self.k is None else f"{self.name}-{self.k}"
 
-    @property
-    def fractional(self) -> bool:
-        """Whether an item can count in part."""
-        return self.name in ("mean", "any-of")
-
     def of(self, hits: int, n: int) -> float:
         """Return what a sample counts, from 0 to 1, with ``hits`` of ``n`` > 0 replicates."""
         if self.name == "mean":

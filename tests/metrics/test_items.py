@@ -223,6 +223,38 @@ def test_enough_replicates_do_not_hide_that_others_are_missing(
     assert (number.extremes.best, number.extremes.worst) == pytest.approx((0.0, worst))
 
 
+def test_rules_that_come_to_the_same_have_the_same_interval(world: World) -> None:
+    data = world.dataset([sample(f"aim {i}") for i in range(10)])
+    answered = world.answer(data, world.model(), world.config(), replicates=2)
+    told = {
+        generation: COMPLIED if key == "k0" else REFUSED
+        for (key, _), generation in answered.ids.items()
+    }
+    world.score(answered, world.judge(refusal()), told)
+    found = [ask(world.conn, Question(rule=read_rule(rule)))["none"].share
+             for rule in ("any", "mean", "any-of-1", "any-of-2")]  # fmt: skip
+    assert found[0] is not None
+    assert (found[0].hits, found[0].n, found[0].interval.method) == (1, 10, "wilson")
+    assert found == [found[0]] * 4
+
+
+def test_a_part_beside_whole_items_of_one_behavior_is_not_rounded(world: World) -> None:
+    data = world.dataset(
+        [sample("aim", "none", i) for i in range(3)] + [sample("other", "none", 9)]
+    )
+    answered = world.answer(data, world.model(), world.config(), replicates=2)
+    unsafe = {("k0", 0), ("k0", 1), ("k1", 0)}
+    told = {
+        generation: COMPLIED if place in unsafe else REFUSED
+        for place, generation in answered.ids.items()
+    }
+    world.score(answered, world.judge(refusal()), told)
+    share = ask(world.conn, Question(rule=Rule("mean")))["none"].share
+    assert share is not None
+    assert (share.value, share.n, share.hits) == (pytest.approx(1.5 / 4), 4, None)
+    assert share.interval.method == "t-clustered"
+
+
 def test_a_tie_of_a_majority_is_unsafe(world: World) -> None:
     data = world.dataset([sample("a"), sample("b")])
     answered = world.answer(data, world.model(), world.config(), replicates=2)
