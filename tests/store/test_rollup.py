@@ -112,6 +112,7 @@ class Play:
         self.datasets: list[writes.DatasetRow] = []
         self.runs: list[Answered] = []
         self.judges: list[int] = []
+        self.models: list[str] = []
         self.samples: list[Any] = []
         self.world: World
         self.numbers = World(None).numbers  # type: ignore[arg-type]
@@ -163,9 +164,10 @@ class Play:
             members = [(key, one) for key, one in found[: dice.randint(1, len(found))]]
             selection = writes.put_selection(self.world.conn, members)
             keys = [key for key, _ in members]
+        model = dice.choice("ab")
         made = self.world.answer(
             row,
-            self.world.model(dice.choice("ab")),
+            self.world.model(model),
             self.world.config(dice.choice([0.1, 0.2])),
             replicates=dice.randint(1, 2),
             failed=[key for key in keys if dice.random() < 0.1],
@@ -173,6 +175,8 @@ class Play:
             selection=selection,
         )
         self.runs.append(made)
+        if made.ids:
+            self.models.append(model)
         if not self.judges:
             self.judge()
 
@@ -223,11 +227,11 @@ class Play:
 
     def scopes(self) -> list[Scope]:
         found = [Scope()]
-        if self.runs:
+        if self.models:
             found.append(Scope(run=self.dice.choice(self.runs).uid))
             found.append(Scope(dataset=f"{self.dice.choice(self.datasets).name}"))
-            found.append(Scope(models=("demo",)) if False else Scope())
-        return found[:3]
+            found.append(Scope(models=(self.dice.choice(self.models),)))
+        return found
 
 
 @pytest.mark.parametrize("seed", range(3))
