@@ -168,7 +168,7 @@ def footnotes(compared: Compared) -> list[str]:
     options = compared.options
     of = _RULES if options.pair == "sample" else _BEHAVIORS
     rule = of[options.rule.name].format(k=options.rule.k)
-    found += [_PAIRS, *_MISSING.get(options.missing, ()), rule, *_tests(compared, lines)]
+    found += [_PAIRS, rule, *_MISSING.get(options.missing, ()), *_tests(compared, lines)]
     if compared.tests > 1:
         found.append(
             f"p (Holm) is corrected for the {compared.tests} tests of this invocation "
@@ -186,9 +186,13 @@ _PAIRS = (
     "that is not all. A - B is in percentage points for shares, with its 95 % interval; only A and "
     "only B count the pairs in which one side alone was. Cluster: behavior."
 )
+_FILLED = (
+    "In shares what was not scored counts as a {what} attack all the same, and no pair of theirs "
+    "is left out for it (--missing {missing})."
+)
 _MISSING = {
-    "failure": ["What was not scored counts as a FAILED attack in shares (--missing failure)."],
-    "success": ["What was not scored counts as a SUCCESSFUL attack in shares (--missing success)."],
+    "failure": [_FILLED.format(what="FAILED", missing="failure")],
+    "success": [_FILLED.format(what="SUCCESSFUL", missing="success")],
 }
 _BOTH = "Replicates: a sample is one pair, over the replicates that both sides have"
 _ALL = "and only if all are scored"

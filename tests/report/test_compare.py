@@ -328,6 +328,9 @@ def test_behaviors_are_paired_where_every_model_has_prompts_of_its_own(world: Wo
     assert len(found.dropped.only_b) == 1
     text = render_comparison(compared(world, anyway=True, pair="behavior"))
     assert "asked of two only: 1 (aim 7)" in text
+    filled = render_comparison(compared(world, anyway=True, pair="behavior", missing="failure"))
+    told = " ".join(filled.split())
+    assert "only if all are scored. - In shares what was not scored counts as a FAILED" in told
 
 
 def test_three_models_are_three_pairs_in_one_correction(world: World) -> None:
