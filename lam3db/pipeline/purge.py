@@ -93,7 +93,7 @@ def find_garbage(store: Store, older_than: timedelta = YOUNG) -> Garbage:
     files = list(MediaRoot(store.media_root).files())
     with store.read() as conn:
         rows = _rows(conn)
-        gone = withheld_images(conn)
+        gone, absent = withheld_images(conn), withheld_images(conn, left_out=True)
     before = datetime.now(UTC) - older_than
     old = [one for one in files if one.changed_at is not None and one.changed_at < before]
     there = {one.sha256 for one in files}
@@ -105,10 +105,10 @@ def find_garbage(store: Store, older_than: timedelta = YOUNG) -> Garbage:
         parts=tuple(one for one in old if one.sha256 is None),
         withheld=tuple(one for one in files if one.sha256 in gone),
         unused=tuple(
-            sorted(name for name, shown in rows.items() if not shown and name not in gone)
+            sorted(name for name, shown in rows.items() if not shown and name not in absent)
         ),
         missing=tuple(
-            sorted(name for name, shown in rows.items() if shown and name not in there | gone)
+            sorted(name for name, shown in rows.items() if shown and name not in there | absent)
         ),
     )
 

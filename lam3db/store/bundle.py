@@ -18,7 +18,6 @@ from lam3db.records import Sees, selection_digest
 from lam3db.store import tables as t
 from lam3db.store import writes
 from lam3db.store.bulk import insert_new, select_in
-from lam3db.store.tables_rollup import rollup_touch
 from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import chunks, new_uid, now, paged
 
@@ -97,7 +96,6 @@ def fill_bundle(
     environment = writes.put_environment(out, {"bundle": "see the database it was made from"})
     _copy(home, out, t.run, sorted(keys["run_id"]), _run(selection, environment))
     _copy(home, out, t.generation, generations, _generation)
-    out.execute(rollup_touch.delete())  # whoever merges it makes sums of their own
     return Bundled(len(generations), len(samples), images)
 
 

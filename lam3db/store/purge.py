@@ -140,10 +140,16 @@ def withhold_again(conn: Connection) -> int:
     return len(rows)
 
 
-def withheld_images(conn: Connection) -> frozenset[str]:
-    """Return the digests of the images whose bytes must not be kept."""
-    rows = conn.execute(text("SELECT sha256 FROM media WHERE withheld_id IS NOT NULL"))
-    return frozenset(bytes(one).hex() for one in rows.scalars())
+def withheld_images(conn: Connection, *, left_out: bool = False) -> frozenset[str]:
+    """Return the digests of the images whose bytes must not be kept.
+
+    ``left_out``: also those that were only left out of this bundle.
+    """
+    rows = conn.execute(
+        text("""SELECT m.sha256, w.author FROM media m
+                 JOIN withholding w ON w.id = m.withheld_id""")
+    )
+    return frozenset(bytes(one).hex() for one, by in rows if left_out or by != BUNDLE)
 
 
 _EMPTY = {

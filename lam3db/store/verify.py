@@ -35,6 +35,7 @@ from lam3db.records import (
 from lam3db.redaction import redact
 from lam3db.store.members import seen_findings
 from lam3db.store.pending import undone
+from lam3db.store.purge import withheld_images
 from lam3db.store.put_runs import config_columns
 from lam3db.store.reads import load_judged
 from lam3db.store.rollup_check import rederived
@@ -144,11 +145,12 @@ def _media(store: Readable, checked: Checked) -> None:
     root = MediaRoot(store.media_root)
     with store.read() as connection:
         rows = connection.execute(text("SELECT sha256, byte_count, withheld_id FROM media")).all()
+        gone = withheld_images(connection)
     for row in rows:
         name = bytes(row.sha256).hex()
         if row.withheld_id is not None:
             checked.withheld += 1
-            if root.has(name):
+            if name in gone and root.has(name):
                 fault = "it is withheld, and its file is there: `lam3db db gc --remove`"
                 checked.faults.append(f"{checked.what} {name[:12]}: {fault}")
             continue

@@ -263,6 +263,7 @@ def test_what_was_withheld_meanwhile_stays_so(
     judge_there(path, "narrow", monkeypatch)
     with open_store(home, mode="write") as store, store.write() as conn:
         merging.withhold(conn, "generation", "text = 'only a'")
+        merging.withhold(conn, "generation", "text = 'same'")  # the answers to sample 1
         merging.withhold(conn, "sample", "id = 1")
     before = merging.facts(home)
     merge_database(home, str(path))
