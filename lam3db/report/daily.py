@@ -72,7 +72,7 @@ def render_day(conn: Connection, day: str, zone: tzinfo, language: Language = "z
             others.setdefault(one.heading, []).append(one)
     for number, (heading, some) in enumerate(others.items(), len(words.sections) + 1):
         lines = [line for one in some for line in _bullet(one.text)]
-        blocks.append(f"## {number}. {heading}\n\n" + "\n".join(lines))
+        blocks.append(f"## {number}. {_line(heading)}\n\n" + "\n".join(lines))
     return "\n\n---\n\n".join(blocks) + "\n"
 
 
@@ -183,9 +183,13 @@ def _written(entries: Sequence[Entry], words: Words) -> list[str]:
     for one in entries:
         if one.heading != heading:
             heading = one.heading
-            lines += ["", f"**{heading}{words.colon.strip()}**", ""]
+            lines += ["", f"**{_line(heading)}{words.colon.strip()}**", ""]
         lines += _bullet(one.text)
     return lines
+
+
+def _line(heading: str) -> str:
+    return " ".join(safe_text(heading).split())
 
 
 def _bullet(text: str) -> list[str]:

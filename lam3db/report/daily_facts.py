@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.metrics import Scope
 from lam3db.report.build import build_report
+from lam3db.report.formats import markdown_text
 from lam3db.report.tables import tables
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ def parameter_rows(runs: Sequence[DayRun], words: Words) -> list[Row]:
             rows |= dict.fromkeys(_runtime_rows(runtime, words))
     categories = words.categories
     for run in asked:
-        rows[categories["source"], run.subject, f"`{run.source}`", f"#{run.digest[:8]}"] = None
+        source = run.source.replace("`", "'")
+        key = markdown_text(run.subject)
+        rows[categories["source"], key, f"`{source}`", f"#{run.digest[:8]}"] = None
     for run in runs:
         if run.kind == "judge":
-            rows[categories["judge"], run.subject, f"#{run.digest[:8]}", ""] = None
+            rows[categories["judge"], markdown_text(run.subject), f"#{run.digest[:8]}", ""] = None
     return list(rows)
 
 

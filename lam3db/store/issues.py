@@ -110,7 +110,7 @@ def open_issue(
         "uid": uid_of("issue", key, issue.title, at) if read_from_file else new_uid(),
         "key": stored(key),
         "title": stored(redact(issue.title)),
-        "author": stored(author),
+        "author": stored(redact(author)),
         "created_at": at,
     }
     one = conn.execute(t.issue.insert().values(row).returning(t.issue.c.id)).scalar_one()
@@ -172,7 +172,7 @@ def _write(conn: Connection, issue: int, events: Sequence[Event], of: str | None
             "kind": one.kind,
             "value": one.value,
             "text": stored(redact(one.text)),
-            "author": stored(one.author),
+            "author": stored(redact(one.author)),
             "created_at": one.at,
         }
         for one in events
@@ -283,7 +283,7 @@ def link_issue(conn: Connection, key: str, link: Link, author: str, at: int | No
     known = select(c.id).where(c.issue_id == issue.id, c.failure_id.is_(None), *same)
     if conn.execute(known).first() is not None:
         return False
-    row = {**values, "issue_id": issue.id, "author": stored(author)}
+    row = {**values, "issue_id": issue.id, "author": stored(redact(author))}
     conn.execute(t.issue_link.insert().values(**row, created_at=now() if at is None else at))
     return True
 

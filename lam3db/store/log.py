@@ -63,7 +63,7 @@ def add_entries(
     rows: list[dict[str, Any]] = []
     for one in entries:
         _check(one)
-        redacted = Entry(one.section, redact(one.text), one.heading, one.fields)
+        redacted = _redacted(one)
         if _key(redacted) in known:
             known.remove(_key(redacted))  # a sentence may well stand there twice
             continue
@@ -72,12 +72,12 @@ def add_entries(
                 "uid": new_uid() if at is None else uid_of(*_identity(day, one, author, rows)),
                 "day": day,
                 "text": stored(redacted.text),
-                "author": stored(author),
+                "author": stored(redact(author)),
                 "created_at": now() if at is None else at,
                 "section": one.section,
-                "heading": stored(one.heading),
+                "heading": stored(redacted.heading),
                 "position": position + len(rows),
-                "fields": None if one.fields is None else canonical_json(dict(one.fields)),
+                "fields": _fields(redacted),
             }
         )
     if rows:
@@ -114,8 +114,18 @@ def _identity(day: str, one: Entry, author: str, before: list[dict[str, Any]]) -
 
 
 def _key(one: Entry) -> tuple[str, str, str, str]:
-    fields = "" if one.fields is None else canonical_json(dict(one.fields))
-    return one.section, one.heading, one.text, fields
+    return one.section, one.heading, one.text, _fields(one) or ""
+
+
+def _fields(one: Entry) -> str | None:
+    return None if one.fields is None else canonical_json(dict(one.fields))
+
+
+def _redacted(one: Entry) -> Entry:
+    fields = one.fields
+    if fields is not None:
+        fields = {name: redact(value) for name, value in fields.items()}
+    return Entry(one.section, redact(one.text), redact(one.heading), fields)
 
 
 def _check(one: Entry) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import text
 
 from lam3db.errors import ConfigError, NotFoundError, did_you_mean
 from lam3db.hashing import escape, unescape
+from lam3db.redaction import redact
 from lam3db.store.bulk import select_in
 from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import chunks, new_uid, now, stored
@@ -103,7 +104,8 @@ def find_target(conn: Connection, target: Target) -> Plan:
 
 def withhold(conn: Connection, plan: Plan, author: str, reason: str) -> None:
     """Take the bodies away; the caller commits."""
-    row = {"uid": new_uid(), "author": stored(author), "reason": stored(reason), "at": now()}
+    said = {"author": stored(redact(author)), "reason": stored(redact(reason))}
+    row = {"uid": new_uid(), **said, "at": now()}
     made = text(
         "INSERT INTO withholding (uid, author, reason, created_at)"
         " VALUES (:uid, :author, :reason, :at) RETURNING id"

@@ -267,3 +267,13 @@ def test_a_cell_without_an_end_is_a_fault_and_a_file_without_one_is_refused(
         read_issues(table)
     with pytest.raises(InputError, match="larger than 16 MiB"):
         read_issues(Path("/dev/zero"))
+
+
+def test_a_secret_given_as_an_author_is_not_stored(store: Store) -> None:
+    key = "sk-" + "a1" * 12
+    with store.write() as conn:
+        name = open_issue(conn, NewIssue("t"), f"me {key}")
+        change_issue(conn, name, Change(note="n"), f"me {key}")
+        issue = find_issue(conn, name)
+    assert issue.author == "me ***"
+    assert {event.author for event in issue.events} == {"me ***"}

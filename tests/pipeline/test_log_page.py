@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from pipeline import jobs
+from scored import World, sample
+from sqlalchemy import text
 
 from lam3db.errors import InputError, NotFoundError
 from lam3db.pipeline.generate import generate
@@ -268,3 +271,32 @@ def test_a_sentence_twice_is_there_twice_and_added_once(store: Store) -> None:
 
 def test_cells_may_hold_bars() -> None:
     assert cells_of("| a \\| b | c |  |") == ["a | b", "c", ""]
+
+
+def test_a_heading_and_a_label_hold_no_secret_and_no_escape_sequence(store: Store) -> None:
+    key = "sk-" + "a1" * 12
+    with store.write() as conn:
+        entry = Entry(
+            "overview", f"who: {key}", f"\x1b[2J {key}\nnext", {"label": "who", "value": key}
+        )
+        assert add_entries(conn, "2026-01-02", [entry], f"me {key}") == 1
+        assert add_entries(conn, "2026-01-02", [entry], "me") == 0
+        (one,) = load_entries(conn, "2026-01-02")
+        assert key not in str(one)
+        asked = text("SELECT count(*) FROM log_entry WHERE author LIKE :key")
+        assert conn.execute(asked, {"key": f"%{key}%"}).scalar_one() == 0
+    said = shown(store, "2026-01-02")
+    assert "\x1b" not in said
+    assert "**\\x1b[2J *** next:**" in said
+
+
+def test_a_models_name_cannot_become_markup_among_the_parameters(store: Store) -> None:
+    with store.write() as conn:
+        world = World(conn)
+        bench = world.dataset([sample("b")])
+        world.answer(bench, world.model("<img src=x onerror=alert(1)>"), world.config())
+        when = latest_day(conn, ZoneInfo("UTC"))
+    said = shown(store, when)
+    assert "\\<img" in said
+    bare = re.sub("`[^`]*`", "", said)  # code is shown as it is
+    assert "<img" not in bare.replace("\\<img", "")
