@@ -88,6 +88,8 @@ class MediaRoot:
         try:
             if not self._fs.exists(place) or self._fs.cat_file(place) != data:
                 self._write(place, data)
+            elif self._is_local:
+                os.utime(place)  # young again: whoever clears up leaves it to us
         except OSError as error:
             cause = error.strerror or error
             raise MediaError(f"media root {self.root} cannot be written: {cause}") from error
@@ -143,6 +145,13 @@ class MediaRoot:
                 sha256 = None if name["part"] else name["sha256"]
                 size = int(found[place].get("size") or 0)
                 yield StoredFile(place, sha256, size, _changed_at(found[place]))
+
+    def changed_at(self, place: str) -> datetime | None:
+        """Return when a file that :meth:`files` named was last put, None where nobody knows."""
+        try:
+            return _changed_at(self._fs.info(place))
+        except OSError:
+            return None
 
     def remove(self, sha256: str) -> bool:
         """Take an image's file away, whatever its suffix; return whether there was one.

@@ -114,7 +114,9 @@ def find_garbage(store: Store, older_than: timedelta = YOUNG) -> Garbage:
 
 
 def remove_garbage(store: Store, garbage: Garbage) -> int:
-    """Take the removable files away, unless a row came for one meanwhile; return how many.
+    """Take the removable files away; return how many.
+
+    One that was put again meanwhile, or for which a row came, stays: a dataset is being added.
 
     Raises:
         MediaError: one cannot be removed.
@@ -123,6 +125,8 @@ def remove_garbage(store: Store, garbage: Garbage) -> int:
     root = MediaRoot(store.media_root)
     removed = 0
     for file in garbage.removable:
+        if file in garbage.orphans and root.changed_at(file.place) != file.changed_at:
+            continue
         with store.read() as conn:
             if file in garbage.orphans and file.sha256 in _rows(conn, file.sha256):
                 continue

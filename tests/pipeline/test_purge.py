@@ -217,3 +217,16 @@ def test_the_file_of_a_withheld_image_is_garbage_and_a_fault(store: Store) -> No
     assert [one.sha256 for one in find_garbage(store).withheld] == [name]
     assert purge(store, Target(media=(name,)), "me", "again").files == 1
     assert faults(store) == []
+
+
+def test_what_is_being_added_again_is_no_garbage(store: Store) -> None:
+    root = MediaRoot(store.media_root)
+    data = merging.png("yellow")
+    place = Path(root.path(root.put(data).sha256))
+    os.utime(place, (1, 1))
+    found = find_garbage(store)
+    assert len(found.orphans) == 1
+    root.put(data)  # by whoever adds a dataset, and has not written its rows yet
+    assert remove_garbage(store, found) == 0
+    assert place.exists()
+    assert find_garbage(store).orphans == ()
