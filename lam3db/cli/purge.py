@@ -84,6 +84,7 @@ def _tell(plan: Plan, known: Sequence[Copy], done: str) -> None:
         typer.echo(f"{plan.kept_images} images stay, other samples show them (--media names one)")
     if plan.elsewhere:
         typer.echo(f"the same samples lie in: {safe_text(', '.join(plan.elsewhere))}")
+    typer.echo("What people wrote stays: look for quotes in `lam3db issue list` and the daily log.")
     typer.echo("Exports, reports and reviews in files are not known here. Copies that are:")
     for one in known:
         made = f" made {one.made_at:%Y-%m-%d %H:%M}Z on {one.host}" if one.made_at else ""

@@ -164,7 +164,8 @@ def _tell_survey(seen: Survey) -> None:
         finding = said.finding
         words = [str(finding.status), finding.verdict, finding.value]
         told = " ".join(str(word) for word in words if word is not None)
-        typer.echo(f"  {said.judge.identity.name} ({said.judge.identity.kind}): {told}")
+        name = _name(said.judge.identity.name)
+        typer.echo(f"  {name} ({said.judge.identity.kind}): {told}")
 
 
 def _short(text: str) -> str:
@@ -174,33 +175,34 @@ def _short(text: str) -> str:
     return safe_text(text, width() - 20)
 
 
-def _tell_seen(seen: Survey) -> None:
+def _name(text: str) -> str:
+    """Return a name of the file on one line, so that it cannot pass for lines of ours."""
     from lam3db.report.text import safe_text
 
+    return safe_text(text, 200)
+
+
+def _tell_seen(seen: Survey) -> None:
     for group in seen.groups:
         asked = sum(group.attempts.values())
-        typer.echo(f"  {safe_text(group.model.name)}: {asked} attempts, {group.answers} answers")
+        typer.echo(f"  {_name(group.model.name)}: {asked} attempts, {group.answers} answers")
     for digest, judge in seen.judges.items():
         identity = judge.identity
         counts = seen.findings[digest]
         told = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
-        name = safe_text(identity.name)
+        name = _name(identity.name)
         typer.echo(f"  {name} [{digest.hex()[:8]}] ({identity.kind}): {told or 'nothing'}")
     if seen.dropped:
         typer.echo(f"  {seen.dropped} findings are of attempts without an answer: left out")
 
 
 def _tell(result: Imported) -> None:
-    from lam3db.report.text import safe_text
-
     seen, stored = result.seen, result.stored
     for row in stored.datasets:
         state = "new" if row.is_new else "unchanged"
-        typer.echo(f"{safe_text(row.name)}@{row.version}: {row.sample_count} samples, {state}")
+        typer.echo(f"{_name(row.name)}@{row.version}: {row.sample_count} samples, {state}")
     _tell_seen(seen)
     missing = f", {seen.missing} attempts without one" if seen.missing else ""
     typer.echo(f"answers: {stored.new} new, {stored.known} known{missing}")
     for one in stored.judges:
-        typer.echo(
-            f"{safe_text(one.name)} [{one.digest[:8]}]: {one.new} scores new, {one.known} known"
-        )
+        typer.echo(f"{_name(one.name)} [{one.digest[:8]}]: {one.new} scores new, {one.known} known")

@@ -87,3 +87,16 @@ def test_hostile_names_are_shown_as_codes(tmp_path: Path) -> None:
         done = lam3db(tmp_path, *words, *more)
         assert "\x1b" not in done.stdout + done.stderr
         assert "m\\x1b[31m" in done.stdout
+
+
+def test_a_name_with_line_breaks_cannot_pass_for_lines_of_ours(tmp_path: Path) -> None:
+    name = "m\nanswers: 9 new, 0 known\x1b[2J"
+    row = {"model": name, "prompt": "p", "response": "r", "judge": name, "label": "yes"}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+    fields = "{model: model, prompt: prompt, response: response}"
+    judge = "{name: {column: judge}, kind: rule, verdict: label, words: {unsafe: ['yes']}}"
+    (tmp_path / "m.yaml").write_text(f"dataset: d\nfields: {fields}\njudges: [{judge}]\n")
+    for more in (["--dry-run"], []):
+        said = lam3db(tmp_path, "import", "results", "r.jsonl", "--map", "m.yaml", *more).stdout
+        assert "\nanswers: 9 new" not in said
+        assert "\x1b" not in said
