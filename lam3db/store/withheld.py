@@ -31,24 +31,21 @@ _BY = f"""COALESCE(CASE WHEN g.withheld_id IN {_REAL} THEN g.withheld_id END,
 _SAMPLES = f"SELECT id, withheld_id FROM sample WHERE withheld_id IN {_REAL} AND id"
 _ANSWERS = f"""SELECT g.id, {_BY} FROM generation g JOIN sample s ON s.id = g.sample_id
                 WHERE {_BY} IS NOT NULL AND g.id"""
-_ALL = f"""SELECT g.id AS id, {_BY} AS gone FROM generation g JOIN sample s ON s.id = g.sample_id
-            WHERE {_BY} IS NOT NULL"""
-_FOLLOW = (
-    f"""UPDATE generation SET text = NULL, raw_text = NULL, withheld_id =
+_FOLLOW_SAMPLES = f"""UPDATE generation SET text = NULL, raw_text = NULL, withheld_id =
           (SELECT s.withheld_id FROM sample s WHERE s.id = generation.sample_id)
          WHERE withheld_id IS NULL
-           AND sample_id IN (SELECT s.id FROM sample s WHERE s.withheld_id IN {_REAL})""",
-    f"""UPDATE finding SET explanation = NULL, raw_output = NULL, withheld_id =
-          (SELECT MIN(a.gone) FROM score x JOIN ({_ALL}) a ON a.id = x.generation_id
-            WHERE x.finding_id = finding.id)
-         WHERE withheld_id IS NULL
-           AND id IN (SELECT x.finding_id FROM score x JOIN ({_ALL}) a ON a.id = x.generation_id)
-           AND NOT EXISTS (SELECT 1 FROM score x JOIN generation g ON g.id = x.generation_id
-                            WHERE x.finding_id = finding.id AND g.withheld_id IS NULL)""",
-    f"""UPDATE failure SET message = '{GONE}' WHERE message <> '{GONE}' AND
+           AND sample_id IN (SELECT s.id FROM sample s WHERE s.withheld_id IN {_REAL})"""
+_SAID = f"""SELECT x.finding_id, MIN(g.withheld_id) FROM generation g
+              JOIN score x ON x.generation_id = g.id
+              JOIN finding f ON f.id = x.finding_id AND f.withheld_id IS NULL
+             WHERE g.withheld_id IN {_REAL} GROUP BY x.finding_id"""
+_STAYING = """SELECT DISTINCT x.finding_id FROM score x JOIN generation g ON g.id = x.generation_id
+               WHERE g.withheld_id IS NULL AND x.finding_id"""
+_MUTE = """UPDATE finding SET explanation = NULL, raw_output = NULL, withheld_id = :gone
+            WHERE id = :id"""
+_FAILED = f"""UPDATE failure SET message = '{GONE}' WHERE message <> '{GONE}' AND
           (sample_id IN (SELECT s.id FROM sample s WHERE s.withheld_id IN {_REAL})
-           OR generation_id IN (SELECT a.id FROM ({_ALL}) a))""",
-)
+           OR generation_id IN (SELECT g.id FROM generation g WHERE g.withheld_id IN {_REAL}))"""
 _QUOTING = f"""SELECT DISTINCT i.id, f.stage, f.error_class FROM failure f
      JOIN issue_link l ON l.fingerprint = f.fingerprint
      JOIN issue i ON i.id = l.issue_id AND i.author = '{AUTHOR}'
@@ -74,8 +71,13 @@ def withheld_answers(conn: Connection, answers: Iterable[int]) -> dict[int, int]
 def follow(conn: Connection) -> None:
     """Take away every text that belongs to what is withheld, as after a merge or an import."""
     if _is_any(conn):
-        for statement in _FOLLOW:
-            conn.execute(text(statement))
+        conn.execute(text(_FOLLOW_SAMPLES))
+        said = dict(map(tuple, conn.execute(text(_SAID))))
+        for row in select_in(conn, _STAYING, (), sorted(said), "bigint"):
+            del said[row.finding_id]
+        if said:
+            conn.execute(text(_MUTE), [{"id": one, "gone": by} for one, by in said.items()])
+        conn.execute(text(_FAILED))
         hush(conn)
 
 
