@@ -7,7 +7,7 @@ file; a dataset that was imported grows, one that was added by hand is never cha
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from lam3db.pipeline.provenance import provenance
 from lam3db.pipeline.results_survey import JudgeDigests, keys_of
 from lam3db.records import Answer, RunKind, RunStatus, Sees, Stage, Subject, images_of, text_of
 from lam3db.store import results, writes
+from lam3db.store.bulk import refresh
 from lam3db.store.insert import lock_bodies, lock_findings, lock_generations, lock_versions
 from lam3db.store.put_results import SaidIn, put_said, stored_answers
 from lam3db.store.put_samples import put_members, put_samples, put_version
@@ -110,6 +111,7 @@ class ResultsIn:
         self._judges: dict[bytes, _Judge] = {}
         self._digests = JudgeDigests()
         self._here = provenance()
+        self._grown: Counter[str] = Counter()
 
     def prepare(self, media: Sequence[Media]) -> None:
         """Write samples, datasets, models, configs, selections and judges."""
@@ -118,6 +120,8 @@ class ResultsIn:
         lock_generations(self._conn, alone=False)
         lock_findings(self._conn)
         ids = put_samples(self._conn, dict(self._seen.samples), media)
+        for table in ("sample", "behavior"):
+            refresh(self._conn, self._grown, table, len(ids))
         self._ids = [ids[digest] for digest, _ in self._seen.samples]
         for name, members in self._seen.members.items():
             self._datasets[name] = self._dataset(name, list(members))
@@ -140,6 +144,8 @@ class ResultsIn:
             self._findings(at, window, answers)
             self._faults.raise_if_any()
             at += len(window)
+            for table in ("generation", "finding", "score"):
+                refresh(self._conn, self._grown, table, len(window))
             watch.advance(len(window), 0)
 
     def finish(self) -> Stored:

@@ -16,6 +16,7 @@ from sqlalchemy import Double, LargeBinary, Text
 from lam3db.store.values import chunks
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
 
     from sqlalchemy import Connection, Table
@@ -37,6 +38,24 @@ def insert_new(
         conn.exec_driver_sql(statement, tuple(map(list, zip(*part, strict=True)))).scalar_one()
         for part in chunks(rows, _AT_ONCE)
     )
+
+
+def refresh(conn: Connection, grown: Counter[str], table: str, count: int) -> None:
+    """Let PostgreSQL see how a table has grown by ``count``, each time it has grown fourfold.
+
+    ``grown`` counts the rows by table in this transaction. Without, look-ups and checks of
+    foreign keys are planned for the table as it was before, and read it whole each time.
+    """
+    before = grown[table]
+    grown[table] += count
+    steps = [_FIRST_LOOK * 4**step for step in range(_LOOKS)]
+    is_due = any(before < step <= before + count for step in steps)
+    if is_due and conn.dialect.name == "postgresql":
+        conn.exec_driver_sql(f"ANALYZE {table}")
+
+
+_FIRST_LOOK = 250
+_LOOKS = 12
 
 
 def select_in(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Text, bindparam, select, update
 
 from lam3db.store import tables as t
-from lam3db.store.bulk import insert_new, select_in
+from lam3db.store.bulk import insert_new, refresh, select_in
 from lam3db.store.values import chunks
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-_FIRST_LOOK = 250
-_LOOKS = 12
 _BODIES: dict[str, dict[str, Any]] = {
     "media": {},
     "behavior": {"text": None},
@@ -97,19 +95,7 @@ class Merge:
         if rows:
             columns = tuple(rows[0])
             insert_new(self.conn, table, columns, [tuple(row.values()) for row in rows])
-            self._refresh(table, len(rows))
-
-    def _refresh(self, table: Table, count: int) -> None:
-        """Let PostgreSQL see how a table has grown, each time it has grown fourfold.
-
-        Without, it plans look-ups for the table as it was before the merge, and reads it whole.
-        """
-        before = self.grown[table.name]
-        self.grown[table.name] += count
-        steps = [_FIRST_LOOK * 4**step for step in range(_LOOKS)]
-        is_due = any(before < step <= before + count for step in steps)
-        if is_due and self.conn.dialect.name == "postgresql":
-            self.conn.exec_driver_sql(f"ANALYZE {table.name}")
+            refresh(self.conn, self.grown, table.name, len(rows))
 
     def put(self, table: Table, key: str, page: Sequence[Any], *, may_add: bool = True) -> set[int]:
         """Take over rows known by their key; return the ids (there) of those that were new.
