@@ -106,6 +106,9 @@ def _entry() -> dict[str, object]:
         "uid": "0" * 36,
         "day": "2026-11-23",
         "text": json.dumps("x"),
+        "section": "progress",
+        "heading": "",
+        "position": 0,
         "author": "a",
         "created_at": 0,
     }
