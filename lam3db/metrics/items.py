@@ -41,7 +41,7 @@ class ItemTally:
     def sums(self, kept: Sequence[int]) -> list[GroupSums]:
         """Return the sums per group of the keys at these positions."""
         groups = grouped(self.cells, kept)
-        known: dict[tuple[int | str, ...], _Kind] = {}
+        known: dict[tuple[int | str, ...], Kind] = {}
         return [_sums(group, cells, self.question, known) for group, cells in groups.items()]
 
 
@@ -49,7 +49,7 @@ def _sums(
     group: Group,
     cells: Sequence[SampleCell],
     question: Question,
-    known: dict[tuple[int | str, ...], _Kind],
+    known: dict[tuple[int | str, ...], Kind],
 ) -> GroupSums:
     attacks, benign = _Side(), _Side()
     for cell in cells:
@@ -57,7 +57,7 @@ def _sums(
         key = (cell.outcome, cell.valued, *numbers)
         kind = known.get(key)  # there are few kinds and many cells
         if kind is None:
-            kind = known[key] = _kind(cell, question)
+            kind = known[key] = kind_of(cell, question)
         (benign if cell.is_benign else attacks).add(cell, kind)
     return GroupSums(
         group=group,
@@ -120,7 +120,7 @@ class _Side:
         """Return the share's items; none where nothing was scored: fills alone are no number."""
         return self.share if self.counts["scored"] else _Clusters()
 
-    def add(self, cell: SampleCell, kind: _Kind) -> None:
+    def add(self, cell: SampleCell, kind: Kind) -> None:
         n, cluster = cell.n, cell.cluster
         self.counts[kind.outcome] += n
         self.best += n * kind.best
@@ -135,7 +135,7 @@ class _Side:
             self.values.add(cluster, tally)
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """What an item is under a question; ``taken`` and ``refused`` are None where it is not in."""
 
     outcome: str
@@ -146,11 +146,12 @@ class _Kind(NamedTuple):
     valued: bool
 
 
-def _kind(cell: SampleCell, question: Question) -> _Kind:
+def kind_of(cell: SampleCell, question: Question) -> Kind:
+    """Return what an item of this class is under a question."""
     rule = question.rule
     best, worst = filled(cell, rule)
     known = complete(cell.judged, cell.units, rule)
-    return _Kind(
+    return Kind(
         outcome=_outcome(cell, rule),
         best=best,
         worst=worst,

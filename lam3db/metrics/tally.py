@@ -5,7 +5,7 @@ What must hold: whatever is chosen, the same question has the same answer.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lam3db.metrics.drawn import DrawnTally
@@ -13,9 +13,11 @@ from lam3db.metrics.items import ItemTally
 from lam3db.metrics.numbers import Repeated, measure_sums
 from lam3db.metrics.question import Question, Rule
 from lam3db.metrics.sums import CellTally
+from lam3db.metrics.units import Items, UnitTally
 from lam3db.records import JudgeKind
 from lam3db.store import drawn, sample_cells
 from lam3db.store.aggregates import load_cells
+from lam3db.store.unit_columns import load_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +71,38 @@ def load_tally(
         cluster=question.cluster,
     )
     return ItemTally(cells, question)
+
+
+@dataclass(slots=True)
+class UnitSource:
+    """What the numbers of several judges follow from: units that are kept, else a scan each."""
+
+    conn: Connection
+    frame: Frame
+    keys: Sequence[str]
+    judges: Sequence[JudgeRow]
+    question: Question
+    _items: Items | None = None
+    _is_read: bool = False
+
+    def tally(self, judge: JudgeRow) -> Tally:
+        """Return what one judge's numbers follow from."""
+        if judge.attribute is None and not is_weighted(self.conn, judge):
+            items = self._found()
+            if items is not None:
+                return UnitTally(items, judge, self.question)
+        return load_tally(self.conn, self.frame, self.keys, judge, self.question)
+
+    def _found(self) -> Items | None:
+        if not self._is_read:
+            self._is_read = True
+            cluster = self.question.cluster
+            found = load_columns(self.conn, self.frame, self.keys, self.judges, cluster)
+            most = 0 if found is None else int(found.replicate.max(initial=0)) + 1
+            is_small = self.question.rule.k is None or most <= sample_cells.MOST_REPLICATES
+            if found is not None and is_small:
+                self._items = Items.find(found, self.question)
+        return self._items
 
 
 def load_repeated(

@@ -18,7 +18,6 @@ from lam3db.metrics import (
     Question,
     Repeated,
     Scope,
-    Tally,
     Total,
     load_tally,
     measure_sums,
@@ -27,7 +26,7 @@ from lam3db.metrics.question import read_rule
 from lam3db.metrics.rolled import Source as Sums
 from lam3db.metrics.rolled import numbers_of
 from lam3db.metrics.rolled import tallies as kept_tallies
-from lam3db.metrics.tally import is_weighted, load_repeated, repeated_numbers
+from lam3db.metrics.tally import UnitSource, is_weighted, load_repeated, repeated_numbers
 from lam3db.records import JudgeKind
 from lam3db.report.asker import Asker, asker
 from lam3db.report.definitions import Definition, definitions
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lam3db.metrics.sums import Group
-    from lam3db.store.aggregates import Frame, JudgeRow
+    from lam3db.store.aggregates import Frame
 
 __all__ = ["AttributeTable", "JudgeColumn", "Report", "Row", "build_report", "choose_judges"]
 
@@ -182,19 +181,16 @@ def _tallies(
     columns: Sequence[JudgeColumn],
     question: Question,
 ) -> list[Sums]:
-    """Return the source of each judge's numbers: sums that are kept, else a scan."""
-
-    def scan(judge: JudgeRow) -> Tally:
-        return load_tally(conn, frame, keys, judge, question)
-
+    """Return the source of each judge's numbers: sums that are kept, else its units."""
+    units = UnitSource(conn, frame, keys, [one.judge for one in columns], question)
     plain = [
         question.plain and not (one.asked or one.judge.attribute or is_weighted(conn, one.judge))
         for one in columns
     ]
     judges = [one.judge for one, is_plain in zip(columns, plain, strict=True) if is_plain]
-    kept = iter(kept_tallies(conn, frame, keys, judges, scan) if judges else ())
+    kept = iter(kept_tallies(conn, frame, keys, judges, units.tally) if judges else ())
     return [
-        next(kept) if is_plain else scan(one.judge)
+        next(kept) if is_plain else units.tally(one.judge)
         for one, is_plain in zip(columns, plain, strict=True)
     ]
 

@@ -2,7 +2,8 @@
 
 Whole clusters are drawn with replacement, as many as there are, and the ratio (sum of values)
 / (number of items) is worked out anew. What must hold: the same data and seed give the same
-interval, in whatever order the clusters come; no interval has zero width.
+interval, in whatever order the clusters come, and in whatever order the values of one were
+added; no interval has zero width.
 
 Sources: clusters as the unit of drawing: Field & Welsh (2007), J. R. Stat. Soc. B 69. The
 quantiles are those of the expanded percentile interval, alpha/2 -> Phi(-sqrt(C/(C-1)) *
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RESAMPLES = 2000
+_DIGITS = 12
 _DRAWN_AT_ONCE = 2_000_000
 
 
@@ -42,7 +44,8 @@ def bootstrap_interval(
     C: so it has a width where all clusters are alike, and rare ones are allowed for. Without
     (``None``) there is no interval where all clusters are alike.
     """
-    some = sorted((n, total) for n, total in clusters if n)
+    # the order of adding shows in the last digits; clusters that are alike have to stay alike
+    some = sorted((n, round(total, _DIGITS)) for n, total in clusters if n)
     items, count = math.fsum(n for n, _ in some), len(some)
     if not items:
         return Interval(None, None, "none: nothing scored")

@@ -22,7 +22,7 @@ from lam3db.store import overview
 from lam3db.store import tables_rollup as t
 from lam3db.store.bulk import insert_new
 from lam3db.store.insert import lock_rollup
-from lam3db.store.rollup_build import Block, Builder, Pair, count_answers
+from lam3db.store.rollup_build import NO_JUDGE, Builder, Pair, count_answers
 from lam3db.store.rollup_members import Members, scan_members
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
     from lam3db.store.aggregates import JudgeRow
     from lam3db.store.engine import Store
+    from lam3db.store.rollup_build import Block, Made
 
 _COLUMNS = (
     *("part", "judge_id", "selection_id", "model_version_id", "config_id"),
     *("reach", "threshold", "operator", "sums"),
 )
+_UNIT_COLUMNS = ("judge_id", "model_version_id", "config_id", "units")
 _MINE = "model_version_id = :model_version_id AND config_id = :config_id"
 _CLAIM = """INSERT INTO rollup_pair
     (model_version_id, config_id, stamp, is_stale, dataset_reach, answers)
@@ -110,16 +112,16 @@ def _settle(store: Store, pair: Pair, kept: dict[int, Members]) -> None:
         stamp, judges = _claim(conn, pair)
     with store.read() as conn:
         builder = Builder(conn, overview.report_judges(conn), kept)
-        blocks = builder.blocks(pair, judges)
+        made = builder.make(pair, judges)
         state = {
             "reach": conn.execute(text(_NEWEST)).scalar_one(),
             "answers": count_answers(conn, pair),
         }
     with store.write() as conn:
         if _is_ours(conn, pair, stamp):
-            _put(conn, pair, blocks, judges)
+            _put(conn, pair, made, judges)
             conn.execute(text(_SETTLED), {**pair._asdict(), **state})
-        _put_members(conn, {block.selection_id for block in blocks}, kept)
+        _put_members(conn, {block.selection_id for block in made.blocks}, kept)
 
 
 def _claim(conn: Connection, pair: Pair) -> tuple[int, frozenset[int] | None]:
@@ -148,19 +150,22 @@ def _is_ours(conn: Connection, pair: Pair, stamp: int) -> bool:
     return conn.execute(asked, pair._asdict()).scalar() == stamp
 
 
-def _put(
-    conn: Connection, pair: Pair, blocks: Iterable[Block], judges: Collection[int] | None
-) -> None:
-    """Write a pair's sums in place of those before."""
+def _put(conn: Connection, pair: Pair, made: Made, judges: Collection[int] | None) -> None:
+    """Write a pair's sums and units in place of those before."""
     known = pair._asdict()
-    gone = f"DELETE FROM rollup WHERE {_MINE}"
-    if judges is None:
-        conn.execute(text(gone), known)
-    else:
+    for table in ("rollup", "rollup_unit"):
+        gone = f"DELETE FROM {table} WHERE {_MINE}"
+        if judges is None:
+            conn.execute(text(gone), known)
+            continue
         each = text(f"{gone} AND judge_id = :judge")
         for judge in sorted(judges):
             conn.execute(each, {**known, "judge": judge})
-    insert_new(conn, t.rollup, _COLUMNS, [row for block in blocks for row in _rows(block)])
+    insert_new(conn, t.rollup, _COLUMNS, [row for block in made.blocks for row in _rows(block)])
+    units = [(judge, *pair, told.to_bytes()) for judge, told in made.told.items()]
+    if judges is None:
+        units.append((NO_JUDGE, *pair, made.asked.to_bytes()))
+    insert_new(conn, t.rollup_unit, _UNIT_COLUMNS, units)
 
 
 def _rows(block: Block) -> list[tuple[Any, ...]]:

@@ -20,6 +20,7 @@ from lam3db.records import ScoreStatus, Verdict
 from lam3db.store.aggregates import OUTCOMES
 from lam3db.store.rollup_members import Members, load_members
 from lam3db.store.rollup_sums import PARTS, Sums, Units, sums_of
+from lam3db.store.rollup_units import Asked, Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -59,6 +60,17 @@ class Block:
     sums: Mapping[str, Sums]
 
 
+class Made(NamedTuple):
+    """What is made of a pair: sums, and what they are sums of.
+
+    ``asked`` are its answers and what it was asked for; ``told`` what each judge said of them.
+    """
+
+    blocks: list[Block]
+    asked: Asked
+    told: dict[int, Told]
+
+
 @dataclass(slots=True)
 class Builder:
     """Makes blocks; keeps the members of selections between pairs."""
@@ -68,37 +80,37 @@ class Builder:
     members: dict[int, Members] = field(default_factory=dict)
     load: Callable[[Connection, int], Members] = load_members
 
-    def blocks(self, pair: Pair, judges: Collection[int] | None = None) -> list[Block]:
-        """Return the pair's blocks: of these judges only, or of all and of none."""
+    def make(self, pair: Pair, judges: Collection[int] | None = None) -> Made:
+        """Return the pair's sums: of these judges only, or of all and of none."""
         answers = _answers(self.conn, pair, self._asked(pair))
+        asked = _nothing(answers)
         wanted = [row for row in self.judges if judges is None or row.id in judges]
-        said = [(judge, _said(self.conn, pair, answers, judge)) for judge in wanted]
-        made = []
+        every = [(judge, _told(self.conn, pair, answers, asked, judge)) for judge in wanted]
+        told = [(judge, one) for judge, one in every if one is not None]
+        said = [(judge, judge.id, decided(judge, one)) for judge, one in told]
+        blocks = []
         for selection in self._selections(pair):
             at, rows = self._members(selection).found(answers.sample)
             if not len(rows):
                 continue
-            reach = int(answers.replicate[rows].max()) + 1
             key = (pair, selection)
+            reach = int(answers.replicate[rows].max()) + 1
             if judges is None:
-                nothing = _nothing(answers)
-                parts = self._sums(selection, at, rows, nothing)
-                made.append(Block(*key, NO_JUDGE, reach, None, None, parts))
-            for judge, scored in said:
-                if scored is not None:
-                    parts = self._sums(selection, at, rows, scored)
-                    policy = (judge.threshold, judge.operator)
-                    made.append(Block(*key, judge.id, reach, *policy, parts))
-        return made
+                parts = self._sums(selection, at, rows, unsaid(asked.code))
+                blocks.append(Block(*key, NO_JUDGE, reach, None, None, parts))
+            for judge, number, one in said:
+                parts = self._sums(selection, at, rows, one)
+                blocks.append(Block(*key, number, reach, judge.threshold, judge.operator, parts))
+        return Made(blocks, asked, {judge.id: one for judge, one in told})
 
-    def _sums(self, selection: int, at: Ints, rows: Ints, said: _Said) -> dict[str, Sums]:
+    def _sums(self, selection: int, at: Ints, rows: Ints, said: Said) -> dict[str, Sums]:
         members = self._members(selection)
         units = Units(
             behavior=members.behavior[at],
             is_benign=members.is_benign[at],
             category=members.category[at],
             attack=members.attack[at],
-            **{name: getattr(said, name)[rows] for name in _Said._fields},
+            **{name: getattr(said, name)[rows] for name in Said._fields},
         )
         return {part: sums_of(units, part) for part in PARTS}
 
@@ -153,8 +165,8 @@ class _Answers(NamedTuple):
     failed: npt.NDArray[np.bool_]
 
 
-class _Said(NamedTuple):
-    """What one judge said of each of a pair's answers; see :class:`Units`."""
+class Said(NamedTuple):
+    """What one judge said of each of a pair's answers, under its policy; see :class:`Units`."""
 
     code: Ints
     decided: npt.NDArray[np.bool_]
@@ -189,18 +201,37 @@ def _answers(conn: Connection, pair: Pair, asked: Sequence[tuple[Members, int]])
     return _Answers(every[0][first], every[1][first], generation, failed)
 
 
-def _nothing(answers: _Answers) -> _Said:
+def _nothing(answers: _Answers) -> Asked:
     """Return what stands where nobody has judged."""
     import numpy as np
 
     missing = np.where(answers.failed, _FAILURE, _MISSING)
     code = np.where(answers.generation > 0, _PENDING, missing)
+    return Asked(answers.sample, answers.replicate, code)
+
+
+def unsaid(code: Ints) -> Said:
+    """Return what stands where a judge has said nothing."""
+    import numpy as np
+
     no = np.zeros(len(code), dtype=np.bool_)
-    return _Said(code, no, no, no, no, np.full(len(code), np.nan))
+    return Said(code, no, no, no, no, np.full(len(code), np.nan))
 
 
-def _said(conn: Connection, pair: Pair, answers: _Answers, judge: JudgeRow) -> _Said | None:
-    """Return what a judge said of a pair's answers; None if it has said and tried nothing."""
+def joined(parts: Sequence[Said], rows: Ints | slice = slice(None)) -> Said:
+    """Return what was said in all parts, one after the other; of these rows of them."""
+    import numpy as np
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])[rows]
+
+    return Said(**{name: column(name) for name in Said._fields})
+
+
+def _told(
+    conn: Connection, pair: Pair, answers: _Answers, asked: Asked, judge: JudgeRow
+) -> Told | None:
+    """Return what a judge told of a pair's answers; None if it has said and tried nothing."""
     import numpy as np
 
     known = {**pair._asdict(), "judge": judge.id}
@@ -208,8 +239,7 @@ def _said(conn: Connection, pair: Pair, answers: _Answers, judge: JudgeRow) -> _
     tried = _columns(conn.execute(text(_JUDGE_FAILED), known), 1)[0]
     if not rows and not len(tried):
         return None
-    base = _nothing(answers)
-    code = np.where(np.isin(answers.generation, tried), _JUDGE_FAILURE, base.code)
+    code = np.where(np.isin(answers.generation, tried), _JUDGE_FAILURE, asked.code)
     order = np.argsort(answers.generation)
     latest = {row[0]: row for row in rows}  # by revision: the last one stays
     ids = np.fromiter(latest, dtype=np.int64, count=len(latest))
@@ -217,28 +247,28 @@ def _said(conn: Connection, pair: Pair, answers: _Answers, judge: JudgeRow) -> _
     columns = list(zip(*latest.values(), strict=True)) or [(), (), (), ()]
     outcomes = {word: OUTCOMES.index(word) for word in map(str, ScoreStatus)}
     code[at] = [outcomes[status] for status in columns[1]]
-    value, verdict = base.value, np.zeros(len(code), dtype=np.int64)
+    value, verdict = np.full(len(code), np.nan), np.zeros(len(code), dtype=np.int64)
     value[at] = np.array(columns[2], dtype=np.float64)  # None becomes NaN
     verdict[at] = [0 if word is None else _VERDICTS[word] for word in columns[3]]
-    return _decided(judge, code, value, verdict)
+    ok = code == _OK  # nothing counts that is not ``ok``
+    return Told(code, np.where(ok, verdict, 0), np.where(ok, value, np.nan))
 
 
-def _decided(judge: JudgeRow, code: Ints, value: Any, verdict: Ints) -> _Said:
-    """Apply the judge's policy and verdicts; nothing counts that is not ``ok``."""
+def decided(judge: JudgeRow, told: Told) -> Said:
+    """Apply the judge's policy and verdicts."""
     import numpy as np
 
-    ok = code == _OK
-    value = np.where(ok, value, np.nan)
-    valued, judged = ~np.isnan(value), ok & (verdict > 0)
-    decided = unsafe = np.zeros(len(code), dtype=np.bool_)
+    value = told.value
+    valued, judged = ~np.isnan(value), told.verdict > 0
+    decided = unsafe = np.zeros(len(value), dtype=np.bool_)
     if judge.unsafe_verdicts:
         bad = [_VERDICTS[word] for word in judge.unsafe_verdicts]
-        decided, unsafe = judged, judged & np.isin(verdict, bad)
+        decided, unsafe = judged, judged & np.isin(told.verdict, bad)
     if judge.threshold is not None:
         strict = judge.operator == ">"
         over = value > judge.threshold if strict else value >= judge.threshold
         decided, unsafe = decided | valued, np.where(valued, over, unsafe)
-    return _Said(code, decided, unsafe, judged, judged & (verdict == _REFUSED), value)
+    return Said(told.code, decided, unsafe, judged, told.verdict == _REFUSED, value)
 
 
 def _columns(rows: Any, width: int) -> Ints:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from lam3db.store import overview
 from lam3db.store.rollup import standing
-from lam3db.store.rollup_build import Builder, Pair, count_answers
+from lam3db.store.rollup_build import NO_JUDGE, Builder, Pair, count_answers
 from lam3db.store.rollup_members import Members, scan_members
 from lam3db.store.rollup_sums import PARTS, REAL, WHOLE, Sums, from_bytes
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
+
+    from lam3db.store.rollup_build import Made
 
     Key = tuple[int, int]
 
@@ -76,7 +78,9 @@ def _pair(
     answers = builder.conn.execute(text(asked), {"m": pair[0], "c": pair[1]}).scalar()
     right = count_answers(builder.conn, pair)
     yield _name(pair), None if answers == right else f"it has {right} answers, not {answers}"
-    for block in builder.blocks(pair):
+    made = builder.make(pair)
+    yield from _units(builder.conn, pair, made, stale)
+    for block in made.blocks:
         key = (block.judge_id, block.selection_id)
         is_read = block.judge_id == 0 or block.judge_id in policies
         if block.judge_id in stale or not is_read:
@@ -87,6 +91,29 @@ def _pair(
             yield name, _difference(there.get(part), block.reach, block.sums[part])
     for judge, selection in kept:
         yield f"{_name(pair)}, selection {selection}, judge {judge}", "there is nothing to sum"
+
+
+def _units(
+    conn: Connection, pair: Pair, made: Made, stale: frozenset[int]
+) -> Iterator[tuple[str, str | None]]:
+    """Compare the units of a pair, which do not depend on a policy."""
+    right = {NO_JUDGE: made.asked.to_bytes()}
+    right |= {judge: told.to_bytes() for judge, told in made.told.items()}
+    rows = conn.execute(text(_UNITS), pair._asdict())
+    there = {judge: bytes(units) for judge, units in rows}
+    for judge in sorted({*right, *there} - stale):
+        name = f"{_name(pair)}, judge {judge}, units"
+        if judge not in there:
+            yield name, "it is missing"
+        elif judge not in right:
+            yield name, "there is nothing to sum"
+        else:
+            same = there[judge] == right[judge]
+            yield name, None if same else "they are not what is stored"
+
+
+_UNITS = """SELECT judge_id, units FROM rollup_unit
+  WHERE model_version_id = :model_version_id AND config_id = :config_id"""
 
 
 def _difference(kept: tuple[int, bytes] | None, reach: int, right: Sums) -> str | None:

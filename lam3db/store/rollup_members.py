@@ -52,14 +52,14 @@ class Members:
         return flags
 
     def found(self, samples: Ints) -> tuple[Ints, Ints]:
-        """Return which of ``samples`` are members: their places here, and in ``samples``."""
+        """Return which of ``samples``, sorted, are members: their places here, and there."""
         import numpy as np
 
-        if not len(self.sample) or not len(samples):
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        at = np.minimum(np.searchsorted(self.sample, samples), len(self.sample) - 1)
-        rows = np.flatnonzero(self.sample[at] == samples)
-        return at[rows], rows
+        first = np.searchsorted(samples, self.sample, side="left")
+        many = np.searchsorted(samples, self.sample, side="right") - first
+        at = np.repeat(np.arange(len(self.sample)), many)
+        rows = np.arange(len(at)) + np.repeat(first - (np.cumsum(many) - many), many)
+        return at, rows
 
     def to_row(self, selection_id: int) -> dict[str, Any]:
         """Return the row of ``rollup_selection``."""

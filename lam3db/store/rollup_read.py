@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from lam3db.hashing import escape
 from lam3db.store.aggregates import bound
 from lam3db.store.rollup import standing
 from lam3db.store.rollup_build import NO_JUDGE, Builder, Pair, count_answers
 from lam3db.store.rollup_members import load_members, shared_behaviors
+from lam3db.store.rollup_places import by_run, find_dirty, find_places, models_of, of_datasets
 from lam3db.store.rollup_sums import PARTS, ROW_BYTES, WHOLE, Sums, added, from_bytes
 
 if TYPE_CHECKING:
@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 
     from lam3db.store.aggregates import Frame, JudgeRow
     from lam3db.store.rollup_members import Members
-
-    Group = tuple[int | str, ...]
-    Standing = Mapping[Pair, frozenset[int] | None]
+    from lam3db.store.rollup_places import Group, Place, Standing
 
 KEYS = frozenset({"model", "config", "dataset", "run", "attack", "category"})
-_FEW = 8
 _ANSWERED = [WHOLE.index("n_pending"), WHOLE.index("benign_pending")]
 """Where nobody has judged, what is answered is pending."""
 
@@ -90,18 +87,6 @@ class Rolled:
         return groups, added(self.sums, np.array(at), len(groups))
 
 
-class _Place(NamedTuple):
-    """Answers that are asked about: a pair's to a selection, under the tags of a group.
-
-    ``reach`` is how many replicates are asked about; None means all.
-    """
-
-    pair: Pair
-    selection_id: int
-    tags: Group
-    reach: int | None = None
-
-
 def read_sums(
     conn: Connection, frame: Frame, keys: Sequence[str], judges: Sequence[JudgeRow]
 ) -> dict[int, Rolled]:
@@ -112,9 +97,8 @@ def read_sums(
     if frame.where or not KEYS.issuperset(keys):
         return {}
     found = standing(conn)
-    by_run = bool(frame.runs) or "run" in keys
-    places = _of_runs(conn, frame, keys) if by_run else _of_datasets(conn, frame, keys, found)
-    dirty = _dirty(found, places)
+    places = find_places(conn, frame, keys, found)
+    dirty = find_dirty(found, places)
     if dirty is None:
         return {}
     kept = _Kept(conn, ("category" in keys, "attack" in keys), judges)
@@ -122,7 +106,7 @@ def read_sums(
     places = [place for place in places if kept.reach(place)]
     if not places or any(place.reach not in (None, kept.reach(place)) for place in places):
         return {}
-    adds = not by_run and "dataset" not in keys
+    adds = not by_run(frame, keys) and "dataset" not in keys
     members = {}
     if adds or any(kept.has):
         members = kept.members({place.selection_id for place in places})
@@ -144,8 +128,8 @@ def read_outside(conn: Connection, frame: Frame) -> int | None:
     if frame.where or frame.runs:
         return None
     found = standing(conn)
-    places = _of_datasets(conn, frame, (), found)
-    dirty = _dirty(found, places)
+    places = of_datasets(conn, frame, (), found)
+    dirty = find_dirty(found, places)
     kept = _Kept(conn, (False, False), ())
     if not places or dirty is None:
         return None
@@ -154,67 +138,9 @@ def read_outside(conn: Connection, frame: Frame) -> int | None:
     rows = conn.execute(text("SELECT model_version_id, config_id, answers FROM rollup_pair"))
     answers: dict[Pair, int] = {Pair(*row[:2]): row[2] for row in rows}
     answers |= {pair: count_answers(conn, pair) for pair in dirty}
-    models = _models(conn, frame)
+    models = models_of(conn, frame)
     mine = [pair for pair in found if models is None or pair.model_version_id in models]
     return sum(answers[pair] for pair in mine) - kept.answered(places)
-
-
-def _dirty(found: Standing, places: Sequence[_Place]) -> Standing | None:
-    """Return whose sums have to be made on the spot; None where a scan is as well."""
-    pairs = {place.pair for place in places}
-    dirty = {pair: found.get(pair) for pair in pairs if found.get(pair) != frozenset()}
-    return None if len(dirty) > min(_FEW, len(pairs) - len(dirty)) else dirty
-
-
-def _of_runs(conn: Connection, frame: Frame, keys: Sequence[str]) -> list[_Place]:
-    """Return one place per run in scope."""
-    which = "r.id IN :runs" if frame.runs else "r.dataset_id IN :datasets"
-    query = f"""SELECT r.model_version_id, r.config_id, r.selection_id, r.replicates,
-      r.id AS run, r.dataset_id AS dataset
-      FROM run r JOIN model_version m ON m.id = r.model_version_id
-      WHERE r.kind = 'generate' AND {which} {_named(frame)} ORDER BY r.id"""
-    rows = conn.execute(bound(query, _values(frame))).all()
-    tags = [key for key in ("dataset", "run") if key in keys]
-    return [
-        _Place(Pair(row[0], row[1]), row[2], tuple(getattr(row, tag) for tag in tags), row[3])
-        for row in rows
-    ]
-
-
-def _of_datasets(
-    conn: Connection, frame: Frame, keys: Sequence[str], found: Standing
-) -> list[_Place]:
-    """Return every pair with every selection in scope, each selection once unless tagged."""
-    query = "SELECT id, selection_id FROM dataset WHERE id IN :datasets ORDER BY id"
-    rows = conn.execute(bound(query, _values(frame))).all()
-    tagged = "dataset" in keys
-    tags: list[tuple[Group, int]] = [((row.id,), row.selection_id) for row in rows]
-    if not tagged:
-        tags = [((), selection) for selection in dict.fromkeys(row.selection_id for row in rows)]
-    models = _models(conn, frame)
-    return [
-        _Place(pair, selection, tag)
-        for pair in sorted(found)
-        if models is None or pair.model_version_id in models
-        for tag, selection in tags
-    ]
-
-
-def _models(conn: Connection, frame: Frame) -> set[int] | None:
-    """Return the model versions in scope; None for all."""
-    if not frame.models:
-        return None
-    named = f"SELECT m.id FROM model_version m WHERE 1 = 1 {_named(frame)}"
-    return set(conn.execute(bound(named, _values(frame))).scalars())
-
-
-def _named(frame: Frame) -> str:
-    return "AND m.name IN :models" if frame.models else ""
-
-
-def _values(frame: Frame) -> dict[str, tuple[int | str, ...]]:
-    names = tuple(escape(name) for name in frame.models)
-    return {"datasets": frame.datasets, "runs": frame.runs, "models": names}
 
 
 @dataclass(slots=True)
@@ -254,7 +180,7 @@ class _Kept:
             self._keep((judge, selection, model, config), reach, sums)
         builder = Builder(self.conn, self.judges)
         for pair, whose in dirty.items():
-            for block in builder.blocks(pair, whose):
+            for block in builder.make(pair, whose).blocks:
                 key = (block.judge_id, block.selection_id, *pair)
                 self._keep(key, block.reach, block.sums[self._part].to_bytes())
 
@@ -263,11 +189,11 @@ class _Kept:
         if key[0] == NO_JUDGE:
             self._reach[key[1:]] = reach
 
-    def reach(self, place: _Place) -> int:
+    def reach(self, place: Place) -> int:
         """Return how many replicates there are of a place; 0 where there is no answer."""
         return self._reach.get((place.selection_id, *place.pair), 0)
 
-    def answered(self, places: Sequence[_Place]) -> int:
+    def answered(self, places: Sequence[Place]) -> int:
         """Return how many answers there are at these places."""
         return int(self.rows(NO_JUDGE, places).whole[:, _ANSWERED].sum())
 
@@ -275,14 +201,14 @@ class _Kept:
         """Return the members of these selections."""
         return {one: load_members(self.conn, one) for one in sorted(selections)}
 
-    def rows(self, judge: int, places: Sequence[_Place]) -> Sums:
+    def rows(self, judge: int, places: Sequence[Place]) -> Sums:
         """Return a judge's sums at these places; where it has said nothing, all is pending."""
         keys = [(place.selection_id, *place.pair) for place in places]
         return from_bytes(
             b"".join([self._sums.get((judge, *key)) or self._sums[NO_JUDGE, *key] for key in keys])
         )
 
-    def grouping(self, places: Sequence[_Place], members: Mapping[int, Members]) -> Grouping:
+    def grouping(self, places: Sequence[Place], members: Mapping[int, Members]) -> Grouping:
         """Return the groups of these places, which are the same under every judge."""
         by_category, by_attack = self.has
         if not by_category and not by_attack:

@@ -66,7 +66,17 @@ rollup = _c.table(
 )
 """Sums of one judge over the answers of one pair to one selection, per ``part``'s labels."""
 
-TABLES = frozenset({"rollup", "rollup_pair", "rollup_selection", "rollup_touch"})
+rollup_unit = _c.table(
+    "rollup_unit",
+    _c.integer("judge_id"),
+    _c.integer("model_version_id"),
+    _c.integer("config_id"),
+    Column("units", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("model_version_id", "config_id", "judge_id"),
+)
+"""What those are sums of, as columns: a pair's answers (judge 0), what each judge said of them."""
+
+TABLES = frozenset({"rollup", "rollup_pair", "rollup_selection", "rollup_touch", "rollup_unit"})
 TRIGGERS = frozenset(
     f"rollup_touched_{at}"
     for at in ("generation_insert", "run_insert", "failure_insert", "score_insert", "score_update")

@@ -28,15 +28,20 @@ from scored import (
 )
 from sqlalchemy import text
 
-from lam3db.metrics import Scope
+from lam3db.metrics import Question, Scope, Threshold
+from lam3db.metrics.question import Rule
 from lam3db.records import JudgePolicy, Stage
 from lam3db.report import build_report
+from lam3db.report.build import choose_judges
 from lam3db.report.scope import resolve
 from lam3db.store import migrate, overview, rollup, writes
 from lam3db.store.aggregates import group_keys
+from lam3db.store.attributes import has_values
 from lam3db.store.engine import Store, open_store
 from lam3db.store.put_opinions import compare, put_opinions
 from lam3db.store.rollup_read import read_sums
+from lam3db.store.tables_rollup import TABLES
+from lam3db.store.unit_columns import load_columns
 from lam3db.store.verify import verify
 
 if TYPE_CHECKING:
@@ -56,6 +61,20 @@ QUESTIONS = (
 )
 
 
+ASKED = (
+    Question(rule=Rule("any")),
+    Question(rule=Rule("mean"), missing="failure"),
+    Question(rule=Rule("majority"), missing="success", cluster="category"),
+    Question(rule=Rule("any-of", 2), cluster="sample"),
+    Question(rule=Rule("any-of", 1), interval="bootstrap", resamples=50),
+    Question(missing="success", cluster="attack"),
+    Question(interval="bootstrap", resamples=50),
+    Question(rule=Rule("mean"), interval="bootstrap", resamples=50),
+    Question(rule=Rule("any-of", 2), missing="success"),
+)
+"""What no sum answers; each is asked with another grouping."""
+
+
 def same(one: Any, other: Any) -> bool:
     """Tell whether two reports are equal, real numbers but for the order they were added in."""
     if isinstance(one, float) and isinstance(other, float):
@@ -69,14 +88,21 @@ def same(one: Any, other: Any) -> bool:
 
 
 def reports(conn: Connection, scopes: Sequence[Scope]) -> list[Any]:
-    return [build_report(conn, scope, by) for scope in scopes for by in QUESTIONS]
+    found = [build_report(conn, scope, by) for scope in scopes for by in QUESTIONS]
+    columns = [one for one in choose_judges(conn, ()) if has_values(conn, one.judge.id)]
+    asked = [Threshold(column.label, ">=", 0.35) for column in columns]
+    asked += [Threshold(column.label, ">", 0.8) for column in columns]
+    for at, question in enumerate((*ASKED, Question(thresholds=tuple(asked)))):
+        by = QUESTIONS[at % len(QUESTIONS)]
+        found.append(build_report(conn, scopes[at % len(scopes)], by, question=question))
+    return found
 
 
 def scanned(store: Store, scopes: Sequence[Scope]) -> list[Any]:
     """Return the reports of a database that has never heard of sums; nothing stays written."""
     with store.write() as conn:
         undo = conn.begin_nested()
-        for table in ("rollup", "rollup_pair", "rollup_selection", "rollup_touch"):
+        for table in sorted(TABLES):
             conn.execute(text(f"DELETE FROM {table}"))
         conn.execute(text(TOUCH_ALL))
         found = reports(conn, scopes)
@@ -273,6 +299,13 @@ def settled(store_url: str) -> Iterator[Store]:
         yield store
 
 
+def units_read(conn: Connection, by: tuple[str, ...], scope: Scope | None = None) -> bool:
+    """Tell whether units are read for this question."""
+    frame, _ = resolve(conn, scope or Scope())
+    judges = overview.report_judges(conn)
+    return load_columns(conn, frame, group_keys(by), judges) is not None
+
+
 BY_MODEL = ("model", "category")
 BOTH = {"detoxify", "refusal"}
 
@@ -284,6 +317,10 @@ def test_sums_are_read_where_they_are_right(settled: Store) -> None:
         assert answered(conn, BY_MODEL, Scope(models=("a",))) == BOTH
         assert answered(conn, ("behavior",)) == set()
         assert answered(conn, BY_MODEL, Scope(where={"category": "kind 1"})) == set()
+        for by in (("run",), BY_MODEL, ("dataset", "attack"), (), ("category",)):
+            assert units_read(conn, by)
+        assert not units_read(conn, ("behavior",))
+        assert not units_read(conn, BY_MODEL, Scope(where={"category": "kind 1"}))
     check(settled, [Scope()])
 
 
@@ -370,7 +407,7 @@ def test_who_writes_while_sums_are_made_is_not_lost(
 ) -> None:
     with settled.write() as conn:
         _score(conn)
-    blocks = rollup.Builder.blocks
+    blocks = rollup.Builder.make
 
     def meanwhile(builder: Any, pair: Any, judges: Any) -> Any:
         made = blocks(builder, pair, judges)
@@ -379,7 +416,7 @@ def test_who_writes_while_sums_are_made_is_not_lost(
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(rollup.Builder, "blocks", meanwhile)
+        patch.setattr(rollup.Builder, "make", meanwhile)
         rollup.settle(settled)
     with settled.read() as conn:
         assert set(rollup.standing(conn).values()) != {frozenset()}, "it is to be summed again"
@@ -391,18 +428,18 @@ def test_of_two_who_sum_up_the_last_to_begin_writes(
 ) -> None:
     with settled.write() as conn:
         _score(conn)
-    blocks = rollup.Builder.blocks
+    blocks = rollup.Builder.make
 
     def overtaken(builder: Any, pair: Any, judges: Any) -> Any:
         made = blocks(builder, pair, judges)
-        monkeypatch.setattr(rollup.Builder, "blocks", blocks)
+        monkeypatch.setattr(rollup.Builder, "make", blocks)
         with open_store(_url(settled), mode="write") as other:
             with other.write() as conn:
                 _by_hand(conn)
             rollup.settle(other)
         return made
 
-    monkeypatch.setattr(rollup.Builder, "blocks", overtaken)
+    monkeypatch.setattr(rollup.Builder, "make", overtaken)
     rollup.settle(settled)
     check(settled, [Scope()])
     assert _sum_faults(settled) == []
@@ -418,7 +455,7 @@ def test_killed_between_its_steps_it_is_done_again(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(rollup.Builder, "blocks", killed)
+        patch.setattr(rollup.Builder, "make", killed)
         with pytest.raises(ZeroDivisionError):
             rollup.settle(settled)
     check(settled, [Scope()])
@@ -482,6 +519,8 @@ DAMAGE = {
     " WHERE judge_id = 1",
     "not known to the roll-up": "DELETE FROM rollup_pair",
     "bytes are no rows": "UPDATE rollup SET sums = :short",
+    "not what is stored": "UPDATE rollup_unit SET units = :short WHERE judge_id = 1",
+    "judge 1, units: it is missing": "DELETE FROM rollup_unit WHERE judge_id = 1",
 }
 
 
@@ -522,6 +561,7 @@ def test_a_common_behavior_of_two_datasets_is_no_reason_to_add(settled: Store) -
     with settled.read() as conn:
         assert answered(conn, BY_MODEL) == set(), "one cluster, not two"
         assert answered(conn, ("model", "dataset")) == BOTH
+        assert units_read(conn, BY_MODEL), "units tell clusters apart"
     check(settled, [Scope()])
 
 
