@@ -81,3 +81,13 @@ def test_coverage_of_clustered_labels(share: float, icc: float, count: int) -> N
         assert found.high is not None
         held += found.low <= share <= found.high
     assert held / 300 >= 0.9
+
+
+def test_many_clusters_that_differ_are_drawn_as_those_that_are_alike() -> None:
+    random = np.random.default_rng(5)
+    values = random.random(5000)
+    alike = bootstrap_interval([(2, round(float(v), 2)) for v in values])
+    found = bootstrap_interval([(2, float(v)) for v in values])
+    assert (found.low, found.high) == pytest.approx((alike.low, alike.high), abs=4e-4)
+    clusters = [(2, float(v)) for v in values]
+    assert bootstrap_interval(clusters[::-1], seed=3) == bootstrap_interval(clusters, seed=3)
