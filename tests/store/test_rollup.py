@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import random
 import subprocess
 import sys
 import time
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nearly import same
 from scored import (
     ABSTAINED,
     BROKEN,
@@ -73,18 +72,6 @@ ASKED = (
     Question(rule=Rule("any-of", 2), missing="success"),
 )
 """What no sum answers; each is asked with another grouping."""
-
-
-def same(one: Any, other: Any) -> bool:
-    """Tell whether two reports are equal, real numbers but for the order they were added in."""
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if is_dataclass(one) and type(one) is type(other):
-        names = [field.name for field in fields(one)]
-        return all(same(getattr(one, name), getattr(other, name)) for name in names)
-    return bool(one == other)
 
 
 def reports(conn: Connection, scopes: Sequence[Scope]) -> list[Any]:
