@@ -58,7 +58,7 @@ def test_the_share_at_the_threshold_in_force_is_that_of_the_report(world: World)
     found = build(world).curve
     assert found is not None
     (point,) = [one for one in found.points if one.threshold == 0.6]
-    number = build_report(world.conn, judges=["detoxify"], by=()).totals[0]
+    number = build_report(world.conn, judges=["detoxify"], by=()).rows[0].numbers[0]
     assert number.share is not None
     assert (point.share, point.hits) == (number.share.value, number.share.hits)
     assert point.interval == number.share.interval
