@@ -11,7 +11,7 @@ can be given (one cluster of several pairs) there is none, with the reason.
 Sources: McNemar (1947), Psychometrika 12, in its exact form; sign flips over clusters:
 Fisher's randomization test of paired differences, over clusters as in Gail et al. (1996),
 Statistics in Medicine 15; the interval of a difference of paired shares: Bonett & Price
-(2012), Statistics in Medicine 31, on an effective size; percentile intervals of a bootstrap
+(2012), J. Educ. Behav. Stat. 37, on an effective size; percentile intervals of a bootstrap
 over clusters, expanded for few of them: Hesterberg (2015), The American Statistician 69;
 Holm (1979), Scandinavian Journal of Statistics 6.
 """
