@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lam3db.datasets.faults import Faults, shown
 from lam3db.errors import InputError
 from lam3db.store.issue_words import read_severity, read_status
-from lam3db.store.issues import Change, NewIssue, change_issue, load_issues, open_issue
+from lam3db.store.issues import LONGEST, Change, NewIssue, change_issue, load_issues, open_issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,6 +137,10 @@ def _issue(line: int, cells: list[str], at: dict[str, int], faults: Faults) -> N
     if not cell("key") or not cell("title"):
         faults.add(line, None, "an issue needs an ID and a description")
         return None
+    for field, most in LONGEST.items():
+        if len(cell(field)) > most:
+            faults.add(line, field, f"has {len(cell(field))} characters, {most} go")
+            return None
     try:
         change = Change(
             severity=read_severity(cell("severity")) if cell("severity") else None,

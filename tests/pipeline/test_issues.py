@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -263,8 +264,14 @@ def test_a_cell_without_an_end_is_a_fault_and_a_file_without_one_is_refused(
 ) -> None:
     table = tmp_path / "issues.csv"
     table.write_text("ID,description\nB1," + "x" * 200_000 + "\n")
-    with pytest.raises(InputError, match=r"issues\.csv"):
-        read_issues(table)
+    limit = csv.field_size_limit()
+    for most in (limit, 1 << 24):  # another part of the program may have raised it
+        csv.field_size_limit(most)
+        try:
+            with pytest.raises(InputError, match=r"issues\.csv"):
+                read_issues(table)
+        finally:
+            csv.field_size_limit(limit)
     with pytest.raises(InputError, match="larger than 16 MiB"):
         read_issues(Path("/dev/zero"))
 
