@@ -8,7 +8,8 @@ the process alone would do, where others share the machine. Aim: at least 10,000
 
 On 2026-11-25, two cores under a load of 5 to 8 by others: new 9,200/s of this process without the
 reports' sums, 6,800 to 7,800/s with them (2,000 to 4,800/s by the clock); again 14,900/s (5,500 to
-12,000/s by the clock). On an idle machine it is yet to be measured.
+12,000/s by the clock). With the machine idle, on the clock: new 7,000/s with the sums, again
+15,200/s, looking only 34,300/s. The aim is not met where results are new.
 """
 
 from __future__ import annotations
