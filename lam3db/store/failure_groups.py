@@ -162,13 +162,15 @@ LEFT = """CASE WHEN f.sample_id IS NOT NULL THEN NOT EXISTS (
 """Whether what a failure ``f`` of run ``r`` was at has not succeeded since; SQL."""
 _GROUPS = f"""SELECT l.issue_id, f.fingerprint, f.stage, r.uid, f.created_at, r.model_version_id,
        r.config_id, f.sample_id, f.generation_id, f.judge_id, f.replicate, {LEFT} AS is_left
-  FROM issue_link l JOIN failure f ON f.fingerprint = l.fingerprint
-  JOIN run r ON r.id = f.run_id ORDER BY f.created_at, f.id"""
+  FROM (SELECT DISTINCT issue_id, fingerprint FROM issue_link) l
+  JOIN failure f ON f.fingerprint = l.fingerprint JOIN run r ON r.id = f.run_id
+ ORDER BY f.created_at, f.id"""
 
 
 def load_groups(conn: Connection) -> dict[int, list[Group]]:
     """Return the groups of failures behind each issue, by the issue's id.
 
+    A fingerprint that is linked twice (two processes at once, two databases merged) counts once.
     A failure that is of no one sample (a model that did not load) is left until its model
     answers, or its judge scores, after it.
     """

@@ -161,6 +161,10 @@ def test_failures_of_one_cause_are_one_issue(store: Store) -> None:
         assert issues["out of memory"].severity is Severity.HIGH
         (group,) = load_groups(conn)[issues["time-out"].id]
         assert (group.count, group.subjects, group.left, len(group.runs)) == (4, 2, 2, 1)
+        again = """INSERT INTO issue_link (issue_id, fingerprint, author, created_at)
+                   SELECT issue_id, fingerprint, author, created_at + 1 FROM issue_link"""
+        conn.execute(text(again))  # as two processes at once, or a merge, leave it
+        assert load_groups(conn)[issues["time-out"].id] == [group]
 
 
 def test_exactly_the_failed_scores_are_tried_again(
