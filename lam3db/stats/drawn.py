@@ -5,9 +5,8 @@ An item drawn with probability p stands for 1/p items; the share is the ratio of
 :func:`lam3db.stats.intervals.share_interval`; unequal weights never make an interval narrower
 than the items' number alone would.
 
-Sources: n_eff = (sum w)^2 / sum w^2 over a design effect from clusters, Wilson's formula on it:
-Kish (1965), Survey Sampling, and Franco et al. (2019), J. Surv. Stat. Methodol. 7; the
-cluster-robust variance of a ratio by linearization: Binder (1983), Int. Stat. Rev. 51.
+The formula for unequal weights and its sources are in :mod:`lam3db.stats.weighted`, so that a
+share of people's labels has one interval, wherever it is shown.
 """
 
 from __future__ import annotations
@@ -24,7 +23,12 @@ from lam3db.stats.intervals import (
     ShareTally,
     effective_size,
     share_interval_of,
-    wilson,
+)
+from lam3db.stats.weighted import (
+    Weighed,
+    WeightedSums,
+    weighted_share_interval,
+    weighted_size,
 )
 
 if TYPE_CHECKING:
@@ -66,12 +70,12 @@ def share_of(items: Iterable[Drawn], level: float = LEVEL) -> Share:
     if even:
         return even_share(_tallies(items), level)
     n, hits, clusters = len(items), sum(i.hit for i in items), len({i.cluster for i in items})
-    value = _ratio(items)
+    sums = WeightedSums.of(map(_weighed, items))
+    value = sums.total / sums.weights
     if clusters == 1:
         return Share(value, n, hits, 1, Interval(None, None, "none: one behavior"), None)
-    size = _effective(items, value, clusters, level)
-    interval = Interval(*wilson(value, size, level), "wilson-weighted")
-    return Share(value, n, hits, clusters, interval, size)
+    interval = weighted_share_interval(sums, level)
+    return Share(value, n, hits, clusters, interval, weighted_size(sums, level))
 
 
 def even_share(tallies: Iterable[ShareTally], level: float = LEVEL) -> Share:
@@ -95,26 +99,6 @@ def _tallies(items: Iterable[Drawn]) -> list[ShareTally]:
     return [ShareTally(count, hits[cluster]) for cluster, count in n.items()]
 
 
-def _ratio(items: list[Drawn]) -> float:
-    total = math.fsum(item.weight for item in items)
-    return math.fsum(item.weight for item in items if item.hit) / total
-
-
-def _effective(items: list[Drawn], value: float, clusters: int, level: float) -> float:
-    """Return Kish's size over the design effect of clusters, averaged as for equal weights."""
-    from scipy.special import ndtri, stdtrit
-
-    total = math.fsum(item.weight for item in items)
-    kish = total**2 / math.fsum(item.weight**2 for item in items)
-    sums = ShareSums.of(_tallies(items))
-    telling = min(sums.with_hits, sums.with_misses)
-    if telling == 0:
-        return min(kish, float(clusters))
-    residuals: dict[Hashable, float] = defaultdict(float)
-    for item in items:
-        residuals[item.cluster] += item.weight * (item.hit - value)
-    robust = math.fsum(r * r for r in residuals.values()) / total**2 * clusters / (clusters - 1)
-    observed = max(1.0, robust / (value * (1 - value) / kish))
-    design = (telling * observed + max(observed, len(items) / clusters)) / (telling + 1)
-    quantiles = float(ndtri((1 + level) / 2)) / float(stdtrit(clusters - 1, (1 + level) / 2))
-    return kish / design * quantiles**2
+def _weighed(item: Drawn) -> Weighed:
+    value = float(item.hit)
+    return Weighed(item.cluster, item.weight, 1, value, value, value, value)

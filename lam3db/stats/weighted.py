@@ -102,25 +102,34 @@ class WeightedSums:
 
 
 def weighted_share_interval(sums: WeightedSums, level: float = LEVEL) -> Interval:
-    """Return the interval of a weighted share: Wilson's on the effective number of items.
+    """Return the interval of a weighted share: Wilson's on the effective number of items."""
+    if missing := _none(sums):
+        return missing
+    size = weighted_size(sums, level)
+    return Interval(*wilson(_share(sums), size, level), "wilson-weighted")
+
+
+def weighted_size(sums: WeightedSums, level: float = LEVEL) -> float:
+    """Return the number of independent items that would tell as much, for two clusters or more.
 
     The design effect is averaged with the cautious one as
     :func:`lam3db.stats.intervals.effective_size` says.
     """
-    if missing := _none(sums):
-        return missing
-    share, count = min(1.0, max(0.0, sums.total / sums.weights)), sums.clusters
+    share, count = _share(sums), sums.clusters
     telling = min(sums.with_low, sums.with_high)
     cautious = sums.n / sums.effective_clusters
     if telling == 0 or not 0 < share < 1:
-        return Interval(*wilson(share, sums.effective_clusters, level), "wilson-weighted")
+        return sums.effective_clusters
     kish = sums.n * sums.w2 / sums.weights**2
     observed = max(kish, sums.robust / (share * (1 - share) / sums.n))
     design = observed
     if count < sums.n:
         design = (telling * observed + max(observed, cautious)) / (telling + 1)
-    size = sums.n / design * (normal_quantile(level) / t_quantile(level, count - 1)) ** 2
-    return Interval(*wilson(share, size, level), "wilson-weighted")
+    return sums.n / design * (normal_quantile(level) / t_quantile(level, count - 1)) ** 2
+
+
+def _share(sums: WeightedSums) -> float:
+    return min(1.0, max(0.0, sums.total / sums.weights))
 
 
 def weighted_mean_interval(

@@ -7,6 +7,7 @@ import pytest
 
 from lam3db.stats.drawn import Drawn, share_of
 from lam3db.stats.intervals import ShareTally, share_interval
+from lam3db.stats.weighted import Weighed, WeightedSums, weighted_share_interval
 
 
 def test_equal_weights_are_no_weights() -> None:
@@ -66,3 +67,24 @@ def test_coverage_where_the_rarer_kind_is_drawn_more_often(count: int) -> None:
             plain += inside and not weighted
     assert held / 600 >= 0.93
     assert plain / 600 < 0.6
+
+
+def test_a_report_and_an_agreement_give_a_weighted_share_one_interval() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(50):
+        clusters = rng.integers(2, 20)
+        items = [
+            Drawn(int(cluster), float(rng.choice([1, 2, 5])), bool(rng.random() < 0.3))
+            for cluster in range(clusters)
+            for _ in range(rng.integers(1, 5))
+        ]
+        if len({item.weight for item in items}) == 1:
+            continue
+        found = share_of(items)
+        sums = WeightedSums.of(
+            Weighed(i.cluster, i.weight, 1, float(i.hit), float(i.hit), float(i.hit), float(i.hit))
+            for i in items
+        )
+        assert found.interval == weighted_share_interval(sums)
+        weights = [item.weight for item in items]
+        assert found.value == pytest.approx(np.average([i.hit for i in items], weights=weights))
