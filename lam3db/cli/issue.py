@@ -89,7 +89,9 @@ def list_issues(
         for one in found
     ]
     print_rows(rows, columns, output)
-    if len(found) < len(every) and output == "table":
+    if not every and output == "table":
+        err.print("no issue yet: `lam3db issue open TITLE` opens one; failures open their own")
+    elif len(found) < len(every) and output == "table":
         err.print(f"{len(found)} of {len(every)} issues; --all shows the others")
 
 
