@@ -182,6 +182,13 @@ def _name(text: str) -> str:
     return safe_text(text, 200)
 
 
+def _remark(text: str) -> str:
+    """Return a remark on one line: it quotes names and words of the file."""
+    from lam3db.report.text import safe_text
+
+    return safe_text(text, 10_000)
+
+
 def _tell_seen(seen: Survey) -> None:
     for group in seen.groups:
         asked = sum(group.attempts.values())
@@ -194,6 +201,8 @@ def _tell_seen(seen: Survey) -> None:
         typer.echo(f"  {name} [{digest.hex()[:8]}] ({identity.kind}): {told or 'nothing'}")
     if seen.dropped:
         typer.echo(f"  {seen.dropped} findings are of attempts without an answer: left out")
+    for line in seen.remarks:
+        typer.echo(f"  {_remark(line)}")
 
 
 def _tell(result: Imported) -> None:

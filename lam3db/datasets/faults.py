@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lam3db.datasets.files.remarks import Remarks
 from lam3db.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class Faults:
     """The faults of one file, by line (from 1) and field.
 
     ``unit`` is what its places are called: a line, a row of a sheet, a record of a JSON file.
-    Who reads a folder sets ``file`` to the file it is in, and faults name it.
+    Who reads a folder sets ``file`` to the file it is in, and faults name it. ``remarks`` are what
+    was noticed beside: they refuse nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,6 +32,7 @@ class Faults:
         self.count = 0
         self.unit = "line"
         self.file = ""
+        self.remarks = Remarks()
         self._kept: list[tuple[str, int, str]] = []
 
     def add(self, line: int | None, field: str | None, what: str, place: str = "") -> None:

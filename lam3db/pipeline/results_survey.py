@@ -51,6 +51,7 @@ class Survey:
     ``group_of`` are of the records, in their order; ``repeats`` are the numbers of records that
     belong to an attempt whose answer an earlier record brought. ``unit`` is what the reader calls
     its places; of a folder, ``files`` holds each file with the number of its first record.
+    ``remarks`` are what the reader noticed and did not read, each a line.
     """
 
     samples: list[tuple[bytes, Sample]] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Survey:
     dropped: int = 0
     first: ResultRecord | None = None
     unit: str = "line"
+    remarks: list[str] = field(default_factory=list)
     files: list[tuple[int, str]] = field(default_factory=list)
 
     def file_of(self, at: int) -> str:
@@ -114,6 +116,7 @@ def survey(records: Iterable[ResultRecord], faults: Faults, dataset: str) -> Sur
         look.at(record)
     look.settle()
     faults.raise_if_any()
+    look.seen.remarks = faults.remarks.lines()
     if not look.seen.count:
         raise InputError(f"{faults.path}: there is no result in it")
     return look.seen

@@ -70,7 +70,7 @@ def load_published(path: Path, options: Options, tick: Tick | None = None) -> Lo
             options.licence or layout.licence,
         ),
         images.files,
-        (f"{left_out}: left out",) if absent else (),
+        (*((f"{left_out}: left out",) if absent else ()), *faults.remarks.lines()),
     )
 
 

@@ -1,0 +1,1 @@
+"""Files with rows in them: how they are read, and what is said about them."""
