@@ -16,6 +16,8 @@ needed; ``lam3db import results FILE --suggest`` prints one to begin with)::
     only: {split: [test]}         # rows with these words in a column; others are left out
     repeat: [gpt-4, llama]        # wide tables: the whole map once for each, {model} replaced;
                                   # or [{model: gpt-4, col: gpt4}, ...] with {col} and so on
+    repeats: draws                # rows of one sample and model without a replicate's number:
+                                  # copies of one answer, or draws of several
     each: answers                 # one attempt per element of a list, which is `item` below,
                                   # its place `item_index`; [answers, labels]: lists side by side
     fields:                       # column, or a.b[0]["c.d"] into it; {constant: x}; a number is

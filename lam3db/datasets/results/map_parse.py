@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOP = (
-    *("dataset", "source", "file", "only", "repeat", "each", "fields", "model_facts", "config"),
-    *("metadata", "judges", "annotators"),
+    *("dataset", "source", "file", "only", "repeat", "repeats", "each", "fields", "model_facts"),
+    *("config", "metadata", "judges", "annotators"),
 )
 FIELDS = (
     *("dataset", "key", "model", "behavior", "category", "benign", "attack"),
@@ -41,6 +41,7 @@ _UNSCORED = ("unparsed", "abstained", "judge_refused")
 _THRESHOLD = re.compile(r"\s*(>=|>)?\s*(-?\d+(?:\.\d+)?)\s*")
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _MOST = 1000
+REPEATS = ("copies", "draws")
 
 
 def read_shape(path: Path) -> MapShape:
@@ -76,7 +77,15 @@ class _Reader:
             each=self.each(values.get("each")),
             plans=tuple(self.plan(one, values) for one in self.repeated(values)),
             written=values,
+            repeats=self.repeats(values.get("repeats")),
         )
+
+    def repeats(self, value: Any) -> str | None:
+        if value is None or value in REPEATS:
+            return None if value is None else str(value)
+        hint = did_you_mean(str(value), REPEATS) or f": one of {list(REPEATS)}"
+        self.faults.add(("repeats",), f"repeats: {value!r}{hint}")
+        return None
 
     def file(self, values: Mapping[str, Any]) -> FileOptions:
         options = {name: values[name] for name in FILE[:-1] if values.get(name) is not None}

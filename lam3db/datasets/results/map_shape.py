@@ -67,7 +67,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class MapShape:
-    """A whole map; ``written`` is what its digest is of."""
+    """A whole map; ``written`` is what its digest is of.
+
+    ``repeats`` says what rows of one sample without a number are: ``copies`` of one answer or
+    ``draws``; None where the map leaves it open.
+    """
 
     dataset: str | None
     source: str | None
@@ -77,3 +81,4 @@ class MapShape:
     each: tuple[str, ...]
     plans: tuple[Plan, ...]
     written: Mapping[str, Any]
+    repeats: str | None = None

@@ -252,6 +252,7 @@ judges:
   - verdict: x
     kind: llm
 fil: {}
+repeats: drawn
 """
     with pytest.raises(ConfigError) as caught:
         _read(tmp_path, [], text)
@@ -264,6 +265,7 @@ fil: {}
         "map.yaml:10: judges.1: has no name",
         "map.yaml:10: judges.1: say what its words mean",
         "map.yaml:12: fil: no such setting - did you mean 'file'?",
+        "map.yaml:13: repeats: 'drawn' - did you mean 'draws'?",
     ):
         assert part in said
 
