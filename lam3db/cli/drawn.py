@@ -54,8 +54,8 @@ def write_figure(
     force: bool,
 ) -> None:
     """Write the figure to a file; say on stderr what no font here can write."""
+    from lam3db.atomic_files import new_binary
     from lam3db.errors import ConfigError
-    from lam3db.report.export import new_binary
     from lam3db.report.figure_files import check_name, file_bytes, svg, unwritable
     from lam3db.report.figures import chart_of, figure
 

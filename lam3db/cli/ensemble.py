@@ -48,11 +48,11 @@ def fit(
     db: Db = None,
 ) -> None:
     """Fit calibration, stacking or error rates; show quality on held-out labels; write a judge."""
+    from lam3db.atomic_files import new_file
     from lam3db.cli.progress import Bar
     from lam3db.config import load_judge_config
     from lam3db.errors import InputError
     from lam3db.pipeline.fit_file import FitJob, fit_ensemble
-    from lam3db.report.export import new_file
     from lam3db.store.engine import open_store
     from lam3db.store.pending import ScoreScope
 

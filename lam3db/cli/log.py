@@ -38,9 +38,9 @@ def show(
     """Write a day's log as Markdown: parameters, results, issues, plan, commits."""
     from pathlib import Path
 
+    from lam3db.atomic_files import new_file
     from lam3db.pipeline.log_import import noon
     from lam3db.report.daily import latest_day, render_day
-    from lam3db.report.export import new_file
     from lam3db.store.engine import open_store
 
     where = _zone(zone)
@@ -146,8 +146,8 @@ def _tell(done: ImportedPage) -> None:
 def _write_runtime(done: ImportedPage, path: Path, source: str) -> None:
     import yaml
 
+    from lam3db.atomic_files import new_file
     from lam3db.errors import InputError
-    from lam3db.report.export import new_file
 
     if done.runtime is None:
         raise InputError(f"--runtime-out {path}: the page has no settings of a runtime")

@@ -209,7 +209,7 @@ def put_out(text: str, file: str | None, *, force: bool) -> None:
     if file is None or file == "-":
         _write(text)
         return
-    from lam3db.report.export import new_file
+    from lam3db.atomic_files import new_file
 
     with new_file(Path(file), force=force) as stream:
         stream.write(text)

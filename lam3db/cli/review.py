@@ -88,10 +88,10 @@ def export(
     db: Db = None,
 ) -> None:
     """Write a review for one annotator: blind, shuffled, with empty columns to fill in."""
+    from lam3db.atomic_files import new_binary
     from lam3db.pipeline.review_export import Export, export_review
     from lam3db.pipeline.review_files import file_kind
     from lam3db.pipeline.review_labels import read_shown
-    from lam3db.report.export import new_binary
     from lam3db.store.engine import open_store
 
     folder = file.with_name(f"{file.stem}_images")

@@ -19,7 +19,7 @@ from lam3db.config import load_judge_config
 from lam3db.errors import ConfigError, NotFoundError
 from lam3db.hashing import unescape
 from lam3db.media import MediaRoot
-from lam3db.pipeline.bundle_file import media_part, new_file, refuse_taken
+from lam3db.pipeline.bundle_file import media_part, new_bundle, refuse_taken
 from lam3db.pipeline.judge import shown_subject
 from lam3db.pipeline.judge_todo import WINDOW
 from lam3db.pipeline.watch import Silence
@@ -88,7 +88,7 @@ def create_bundle(
         needs = Needs(frozenset(part for one in identities for part in one.sees), redact)
         if not ids:
             return BundleResult(None, None, tuple(identities), counts, None, ())
-        with new_file(path, media) as part:
+        with new_bundle(path, media) as part:
             images = MediaRoot(store.media_root)
             bundled = _write(home, images, part, ids, identities, needs)
     beside = media if bundled.images else None

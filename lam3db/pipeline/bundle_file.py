@@ -8,20 +8,15 @@ next one is made, and what a living process is still making stays.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
-import uuid
 from typing import TYPE_CHECKING
 
+from lam3db.atomic_files import PRIVATE, new_path, refuse_path
 from lam3db.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_PART = ".part"
-_HEX = 32
 
 
 def media_part(part: Path) -> Path:
@@ -31,60 +26,29 @@ def media_part(part: Path) -> Path:
 
 def refuse_taken(path: Path, media: Path) -> None:
     """Raise InputError where there is something under these names, or no folder for them."""
-    if not path.parent.is_dir():
-        raise InputError(f"-o {path}: the folder {path.parent} is not there")
-    for one in (path, media):
-        if one.exists():
-            raise InputError(f"{one} exists already: take it away, or name another file with -o")
+    refuse_path(path)
+    if media.exists():
+        raise InputError(f"{media} already exists: remove it, or choose another path with -o")
 
 
 @contextlib.contextmanager
-def new_file(path: Path, media: Path) -> Iterator[Path]:
+def new_bundle(path: Path, media: Path) -> Iterator[Path]:
     """Yield a file that only its owner can read; it and its images get their names at the end.
 
     Raises:
         InputError: it cannot be written.
 
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PART}")
-    images = media_part(part)
-    handle = None
-    try:
-        _sweep(path)
-        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        images.mkdir(mode=0o700)
-        yield part
+
+    def publish_images(part: Path) -> None:
+        images = media_part(part)
         if any(images.iterdir()):
             images.rename(media)
-        part.rename(path)
-    except OSError as error:
-        raise InputError(f"-o {path} cannot be written: {error.strerror or error}") from error
-    finally:
-        _remove(part)
-        if handle is not None:
-            os.close(handle)
+
+    with new_path(path, mode=PRIVATE, finish=publish_images, remove=_remove_images) as part:
+        media_part(part).mkdir(mode=0o700)
+        yield part
 
 
-def _sweep(path: Path) -> None:
-    """Remove what was left by processes that are no more: nobody holds the lock of their file."""
-    start = f".{path.name}."
-    for one in path.parent.iterdir():
-        middle = one.name.removeprefix(start).removesuffix(_PART)
-        if one.name != f"{start}{middle}{_PART}" or len(middle) != _HEX or one.is_symlink():
-            continue
-        with contextlib.suppress(OSError):  # another one's file, or its maker lives
-            handle = os.open(one, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(one)
-            finally:
-                os.close(handle)
-
-
-def _remove(part: Path) -> None:
-    """Remove a file that is not whole, last of all, with its images and SQLite's own beside it."""
+def _remove_images(part: Path) -> None:
     shutil.rmtree(media_part(part), ignore_errors=True)
-    for end in ("-wal", "-shm", "-journal", ""):
-        with contextlib.suppress(OSError):  # a folder that is read-only holds no part of ours
-            part.with_name(part.name + end).unlink(missing_ok=True)

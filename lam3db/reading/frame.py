@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from lam3db.errors import MissingDependencyError
-from lam3db.report.export import encodable
+from lam3db.escaping import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +162,7 @@ def _arrow_type(arrow: ModuleType, kind: Kind) -> pa.DataType:
 def _array(arrow: ModuleType, kind: Kind, values: list[Any]) -> pa.Array:
     if kind not in ("text", "word"):
         return arrow.array(values, _arrow_type(arrow, kind))
-    texts = arrow.array([None if x is None else encodable(x) for x in values], arrow.string())
+    texts = arrow.array([None if x is None else escaped(x) for x in values], arrow.string())
     return texts.dictionary_encode() if kind == "word" else texts
 
 

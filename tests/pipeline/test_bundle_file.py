@@ -7,16 +7,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from lam3db.pipeline.bundle_file import media_part, new_file
+from lam3db.pipeline.bundle_file import media_part, new_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAKING = """
 import pathlib, sys
-from lam3db.pipeline.bundle_file import media_part, new_file
+from lam3db.pipeline.bundle_file import media_part, new_bundle
 path = pathlib.Path(sys.argv[1])
-with new_file(path, path.with_name("out_media")) as part:
+with new_bundle(path, path.with_name("out_media")) as part:
     part.write_text("half")
     part.with_name(part.name + "-wal").write_text("half")
     media_part(part).joinpath("image").write_text("half")
@@ -47,7 +47,7 @@ def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path) -> Non
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=30)
     assert len(set(tmp_path.iterdir()) - others) == 3
-    with new_file(path, media) as part:
+    with new_bundle(path, media) as part:
         assert set(tmp_path.iterdir()) - others == {part, media_part(part)}
     assert set(tmp_path.iterdir()) - others == {path}
 
@@ -57,7 +57,7 @@ def test_what_a_living_process_is_making_stays(tmp_path: Path) -> None:
     other = making(path)
     before = set(tmp_path.iterdir())
     assert len(before) == 3
-    with new_file(tmp_path / "elsewhere.db", media), new_file(path, media) as part:
+    with new_bundle(tmp_path / "elsewhere.db", media), new_bundle(path, media) as part:
         part.write_text("whole")
         assert before < set(tmp_path.iterdir())
     assert path.read_text() == "whole"
