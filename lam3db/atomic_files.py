@@ -61,6 +61,7 @@ def new_path(
     *,
     force: bool = False,
     mode: int = 0o666,
+    option: str = "-o ",
     finish: Callable[[Path], None] | None = None,
     remove: Callable[[Path], None] | None = None,
 ) -> Iterator[Path]:
@@ -70,6 +71,7 @@ def new_path(
         path: The final name.
         force: Replace a file of this name.
         mode: Permissions, before the umask.
+        option: How errors name the path: the option it came with, and a blank.
         finish: Called with the full file before it takes its name, for what lies beside it.
         remove: Called with a file that is not needed any more, for what lies beside it.
 
@@ -77,7 +79,7 @@ def new_path(
         InputError: a file of this name exists (and not ``force``), or it cannot be written.
 
     """
-    refuse_path(path, force=force)
+    refuse_path(path, force=force, option=option)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PART}")
     lock = None
     try:
@@ -88,51 +90,52 @@ def new_path(
         _sync(part)
         if finish is not None:
             finish(part)
-        _publish(part, path, force=force)
+        _publish(part, path, force=force, option=option)
         _sync(path.parent)
     except OSError as error:
-        raise InputError(f"-o {path} cannot be written: {error.strerror or error}") from error
+        raise InputError(f"{option}{path} cannot be written: {error.strerror or error}") from error
     finally:
         _remove(part, remove)
         if lock is not None:
             os.close(lock)
 
 
-def refuse_path(path: Path, *, force: bool = False) -> None:
+def refuse_path(path: Path, *, force: bool = False, option: str = "-o ") -> None:
     """Raise InputError where no new file of this name can be made; call it before the work."""
+    named = f"{option}{path}"
     if path.is_dir():
-        raise InputError(f"-o {path} is a folder: name a file in it")
+        raise InputError(f"{named} is a folder: name a file in it")
     if not path.parent.is_dir():
-        raise InputError(f"-o {path}: there is no folder {path.parent}: make it first")
+        raise InputError(f"{named}: there is no folder {path.parent}: make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"-o {path} cannot be written: no permission in {path.parent}")
+        raise InputError(f"{named} cannot be written: no permission in {path.parent}")
     if not os.path.lexists(path):
         return
     if path.exists() and not path.is_file():
-        raise InputError(f"-o {path} is not a regular file: name another one")
+        raise InputError(f"{named} is not a regular file: name another one")
     if not force:
-        raise _taken(path)
+        raise _taken(named)
 
 
-def _taken(path: Path) -> InputError:
+def _taken(named: str) -> InputError:
     return InputError(
-        f"-o {path}: this file already exists; choose another path with -o, or pass --force "
-        "where the command has it"
+        f"{named}: this file already exists; choose another name, or pass --force where the "
+        "command has it"
     )
 
 
-def _publish(part: Path, path: Path, *, force: bool) -> None:
+def _publish(part: Path, path: Path, *, force: bool, option: str) -> None:
     """Give the file its name; without ``force`` only where nothing has that name."""
     if force:
-        refuse_path(path, force=True)
+        refuse_path(path, force=True, option=option)
         part.replace(path)
         return
     try:
         os.link(part, path)
     except FileExistsError:
-        raise _taken(path) from None
+        raise _taken(f"{option}{path}") from None
     except OSError:  # a file system without hard links
-        refuse_path(path)
+        refuse_path(path, option=option)
         part.replace(path)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import inspect
 
 from lam3db import __version__
+from lam3db.atomic_files import new_path, refuse_path
 from lam3db.errors import (
     DatabaseForeignError,
     DatabaseMissingError,
@@ -182,28 +183,38 @@ def sqlite_schema(address: Address) -> Schema:
 
 
 def backup(address: Address, target: Path) -> Path:
-    """Copy a SQLite database, as of one moment, into a file that is not there yet.
+    """Copy a SQLite database, as of one moment, into a file that does not exist yet.
+
+    The copy is checked before it takes its name, so a file of that name is a whole database.
 
     Raises:
-        StoreError: the file is there, its folder is not, or its disk is too full.
+        InputError: the file exists, or cannot be written.
+        StoreError: the database is damaged, or the disk is too full.
 
     """
-    if target.exists():
-        raise StoreError(f"{target} is there already: give another name")
-    if not target.parent.is_dir():
-        raise StoreError(f"there is no folder {target.parent}: make it first")
+    refuse_path(target, option="")
     if not address.path.is_file():
         raise DatabaseMissingError(f"there is no database {address.path} to copy")
     disk.require_space(target.parent, address.path.stat().st_size + disk.MIB)
-    with told(address.shown), contextlib.closing(sqlite.connect_read(address.path)) as source:
-        copy = sqlite3.connect(target)
-        try:
-            with contextlib.closing(copy):
-                source.backup(copy)
-        except sqlite3.Error:
-            target.unlink(missing_ok=True)
-            raise
+    with (
+        told(address.shown),
+        contextlib.closing(sqlite.connect_read(address.path)) as source,
+        new_path(target, option="") as part,
+    ):
+        with contextlib.closing(sqlite3.connect(part)) as copy:
+            source.backup(copy)
+        _refuse_torn(part, address)
     return target
+
+
+def _refuse_torn(copy: Path, address: Address) -> None:
+    """Raise StoreError where a copy is not a whole database: its original is damaged."""
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if state != "ok":
+        raise StoreError(
+            f"{address.shown} is damaged ({state}): nothing was copied; see `lam3db db check`"
+        )
 
 
 @contextlib.contextmanager

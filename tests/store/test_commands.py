@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import stored
@@ -11,14 +17,10 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from lam3db.cli.app import app
-from lam3db.errors import DatabaseMissingError, StoreError
+from lam3db.errors import DatabaseMissingError, InputError, StoreError
 from lam3db.store import migrate
 from lam3db.store.engine import open_store
 from lam3db.store.views import VIEWS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 HEAD = migrate.revisions()[-1]
 
@@ -74,12 +76,64 @@ def test_a_backup_is_a_database_and_never_overwrites(sqlite_url: str, tmp_path: 
             assert "images are not in it" in lam3db("db", "backup", copy, "--db", sqlite_url).stdout
     with open_store(str(copy), mode="read") as saved, saved.read() as conn:
         assert stored.count(conn, "generation") == 4
-    with pytest.raises(StoreError, match="there already"):
+    with pytest.raises(InputError, match="already exists"):
         lam3db("db", "backup", copy, "--db", sqlite_url)
-    with pytest.raises(StoreError, match="no folder"):
+    with pytest.raises(InputError, match="no folder"):
         lam3db("db", "backup", tmp_path / "none" / "x", "--db", sqlite_url)
     with pytest.raises(DatabaseMissingError):
         lam3db("db", "backup", tmp_path / "y", "--db", tmp_path / "nothing.db")
+
+
+_BACKUP = """
+import pathlib, sys
+from lam3db.store import address, migrate
+place = address.parse(sys.argv[1])
+print("begin", flush=True)
+migrate.backup(place, pathlib.Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_a_backup_that_is_killed_leaves_no_torn_file(sqlite_url: str, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    with open_store(sqlite_url, mode="write") as store, store.write() as conn:
+        conn.execute(text("CREATE TABLE filling (body BLOB)"))
+        conn.execute(text("INSERT INTO filling VALUES (zeroblob(60000000))"))
+    copy, killed = tmp_path / "copies" / "copy.db", 0
+    copy.parent.mkdir()
+    for _ in range(8):
+        copy.unlink(missing_ok=True)
+        with subprocess.Popen(
+            [sys.executable, "-c", _BACKUP, sqlite_url, str(copy)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(chance.random() * 0.15)
+            process.kill()
+        killed += not copy.exists()
+        if copy.exists():
+            with contextlib.closing(sqlite3.connect(copy)) as saved:
+                assert saved.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert killed
+    copy.unlink(missing_ok=True)
+    lam3db("db", "backup", copy, "--db", sqlite_url)
+    assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_a_damaged_database_is_not_copied(sqlite_url: str, tmp_path: Path) -> None:
+    with open_store(sqlite_url, mode="write") as store, store.write() as conn:
+        stored.answer_all(conn, stored.build(conn))
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    with contextlib.closing(sqlite3.connect(file)) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page = plain.execute("SELECT rootpage FROM sqlite_master WHERE name = 'score'").fetchone()
+        size = plain.execute("PRAGMA page_size").fetchone()
+    with file.open("r+b") as stream:
+        stream.seek((page[0] - 1) * size[0])
+        stream.write(b"\xff" * size[0])
+    with pytest.raises(StoreError):
+        lam3db("db", "backup", tmp_path / "copy.db", "--db", sqlite_url)
+    assert not (tmp_path / "copy.db").exists()
 
 
 def test_postgresql_is_backed_up_by_its_own_tool() -> None:
