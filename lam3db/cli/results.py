@@ -124,8 +124,7 @@ def _job(
 
     if images is not None and not images.is_dir():
         raise InputError(f"--images {images}: no such folder")
-    folder = None if images is None else ImageFolder(images)
-    asked = ReadOptions(images=folder, **options)
+    asked = ReadOptions(images=ImageFolder(images), **options)
     if mapping is None:
         reader, origin = reader_of(output or ""), {"format": output}
     else:

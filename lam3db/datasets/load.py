@@ -60,10 +60,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A dataset, the image files behind its media by digest, and remarks for the user."""
+    """A dataset, the files (or bytes) behind its media by digest, and remarks for the user."""
 
     dataset: Dataset
-    files: Mapping[str, Path]
+    files: Mapping[str, Path | bytes]
     notes: tuple[str, ...]
 
 
@@ -93,7 +93,9 @@ def load_dataset(path: Path, options: Options | None = None, tick: Tick | None =
     faults.raise_if_any()
     source = options.source or f"{file.resolve().parent.name}/{file.name}"
     dataset = Dataset(name, tuple(samples), tuple(images.media.values()), source, options.licence)
-    return Loaded(dataset, images.files, columns.notes + _remarks(columns))
+    return Loaded(
+        dataset, images.files, (*columns.notes, *_remarks(columns), *faults.remarks.lines())
+    )
 
 
 def find_file(path: Path) -> Path:

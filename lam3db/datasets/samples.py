@@ -2,22 +2,24 @@
 
 Rules. Images come before the prompt, in their order. A sample is posed by its ``prompt``
 (with ``image`` or ``images``) or by ``messages``: a list of ``{"role": ..., "text": ...}``,
-each with ``image`` or ``images`` if it has some, the last by the user. A prompt that is empty
-is allowed where there is an image and a behavior; in JSONL it must be written (``""`` or
-null), so that a misspelt key is no image-only sample. Without a behavior the prompt is its
-own. Columns of no field are metadata, with their JSON types; empty CSV cells are left out.
+each with ``image`` or ``images`` if it has some, or of ``{"role": ..., "content": ...}`` as chat
+interfaces write them (:mod:`lam3db.datasets.content_parts`), the last by the user. A prompt
+that is empty is allowed where there is an image and a behavior; in JSONL it must be written
+(``""`` or null), so that a misspelt key is no image-only sample. Without a behavior the prompt
+is its own. Columns of no field are metadata, with their JSON types; empty CSV cells are left out.
 
 What must hold: a value is taken as it stands or named as a fault; no field is guessed.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lam3db import hashing
+from lam3db.datasets.content_parts import ContentError, ImageName, read_message, read_role
 from lam3db.datasets.faults import Faults, shown
+from lam3db.datasets.jsonl import parse_json
 from lam3db.errors import MediaError
 from lam3db.records import Attack, Behavior, ImagePart, Message, Sample, TextPart, text_of
 
@@ -32,7 +34,6 @@ MAX_PROMPT = 1_000_000
 """Characters of one text."""
 MAX_NAME = 200
 """Characters of a key, a category or an attack's name."""
-_ROLES = ("user", "assistant", "system")
 _BENIGN = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -73,9 +74,11 @@ class _Fields:
         return key
 
     def messages(self) -> tuple[Message, ...]:
-        several = self._value("messages")
+        several = self._listed("messages")
         if several is None:
-            parts = self._parts("prompt", self._prompt(), self._value("image"), self._images())
+            parts = self._parts(
+                "prompt", self._prompt(), self._value("image"), self._listed("images")
+            )
             return (Message("user", parts),)
         if any(self._value(name) for name in ("prompt", "image", "images")):
             self._fault("messages", "given beside a prompt or an image: put them into messages")
@@ -164,25 +167,60 @@ class _Fields:
 
     def _message(self, index: int, value: Any) -> Message:
         field = f"messages[{index}]"
+        if isinstance(value, dict) and "content" in value:
+            return self._message_of_parts(field, value)
         if not isinstance(value, dict) or value.keys() - {"role", "text", "image", "images"}:
-            self._fault(field, f'"role", "text", "image", "images" are wanted, not {shown(value)}')
+            what = f'"role" with "content", or with "text", "image", "images", not {shown(value)}'
+            self._fault(field, what)
             return Message("user", ())
-        role, text = value.get("role"), value.get("text")
-        if role not in _ROLES:
-            self._fault(field, f"role {shown(role)} is none of {', '.join(_ROLES)}")
+        role, text = "user", value.get("text")
+        try:
+            role = read_role(value.get("role"), self._reader.faults.remarks)
+        except ContentError as error:
+            self._fault(field, str(error))
         if text is not None and (not isinstance(text, str) or len(text) > MAX_PROMPT):
             self._fault(field, f"text of at most {MAX_PROMPT} characters, not {shown(text)}")
             text = None
-        return Message(str(role), self._parts(field, text, value.get("image"), value.get("images")))
+        return Message(role, self._parts(field, text, value.get("image"), value.get("images")))
 
-    def _images(self) -> Any:
-        value = self._value("images")
-        if not isinstance(value, str) or not value:
-            return value
+    def _message_of_parts(self, field: str, value: Mapping[str, Any]) -> Message:
+        """Return a message whose content chat interfaces write, its parts in their order."""
+        if value.keys() & {"text", "image", "images"}:
+            self._fault(field, '"content" holds the whole message: no text or image beside it')
         try:
-            return json.loads(value)  # a cell of a table
+            role, pieces = read_message(value, self._reader.faults.remarks)
+        except ContentError as error:
+            self._fault(field, str(error))
+            return Message("user", ())
+        size = sum(len(piece.text) for piece in pieces if isinstance(piece, TextPart))
+        if size > MAX_PROMPT:
+            self._fault(field, f"text of at most {MAX_PROMPT} characters, not {size}")
+        if not any(isinstance(piece, ImageName) or piece.text.strip() for piece in pieces):
+            self._fault(field, "neither text nor image")
+        return Message(role, tuple(part for piece in pieces for part in self._part(piece)))
+
+    def _part(self, piece: TextPart | ImageName) -> tuple[TextPart | ImagePart, ...]:
+        """Return the part, or none after noting that its image cannot be used."""
+        if isinstance(piece, TextPart):
+            return (piece,)
+        images, remarks = self._reader.images, self._reader.faults.remarks
+        try:
+            return (ImagePart(images.take(piece.name, remarks).sha256),)
+        except MediaError as error:
+            self._fault("image", f"{shown(piece.name)}: {error}")
+            return ()
+
+    def _listed(self, field: str) -> Any:
+        """Return a field that holds a list; in a cell of a table it is written as JSON."""
+        value = self._value(field)
+        if not isinstance(value, str):
+            return value
+        if not value:
+            return None
+        try:
+            return parse_json(value)
         except ValueError:
-            self._fault("images", f"a JSON list is wanted, not {shown(value)}")
+            self._fault(field, f"a JSON list is wanted, not {shown(value)}")
             return None
 
     def _parts(
@@ -193,12 +231,7 @@ class _Fields:
         names = self._names(field, image) + self._names(field, images)
         if not names and not (text and text.strip()):
             self._fault(field, "neither text nor image")
-        parts: list[TextPart | ImagePart] = []
-        for name in names:
-            try:
-                parts.append(ImagePart(self._reader.images.take(name).sha256))
-            except MediaError as error:
-                self._fault("image", f"{shown(name)}: {error}")
+        parts = [part for name in names for part in self._part(ImageName(name))]
         return (*parts, TextPart(text)) if text else tuple(parts)
 
     def _names(self, field: str, value: Any) -> list[str]:

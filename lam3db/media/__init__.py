@@ -5,14 +5,16 @@ from lam3db.media.looking import (
     LIMITS,
     MIB,
     Limits,
+    bytes_of,
     decode,
     inspect_image,
+    named,
     read_file,
     sniff,
 )
 from lam3db.media.root import SUFFIXES, MediaRoot, StoredFile
 
 __all__ = [
-    "DECODER", "LIMITS", "MIB", "SUFFIXES", "Limits", "MediaRoot", "StoredFile", "decode",
-    "inspect_image", "read_file", "sniff",
+    "DECODER", "LIMITS", "MIB", "SUFFIXES", "Limits", "MediaRoot", "StoredFile", "bytes_of",
+    "decode", "inspect_image", "named", "read_file", "sniff",
 ]  # fmt: skip

@@ -31,13 +31,14 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lam3db.errors import MediaError
 from lam3db.records import Media
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
@@ -76,6 +77,16 @@ def read_file(path: Path, limits: Limits = LIMITS) -> bytes:
     return data
 
 
+def bytes_of(source: Path | bytes, limits: Limits = LIMITS) -> bytes:
+    """Return an image's bytes, from its file or as they are; raise MediaError."""
+    return source if isinstance(source, bytes) else read_file(source, limits)
+
+
+def named(source: Path | bytes) -> str:
+    """Return what an error calls an image: its path, or that it has none."""
+    return "an image of a data: URL" if isinstance(source, bytes) else str(source)
+
+
 def inspect_image(source: bytes | Path, limits: Limits = LIMITS) -> Media:
     """Decode an image to its end and return what it is; width and height are as sent, turned.
 
@@ -83,7 +94,7 @@ def inspect_image(source: bytes | Path, limits: Limits = LIMITS) -> Media:
         MediaError: the reason it cannot be used, without the file's name.
 
     """
-    data = read_file(source, limits) if isinstance(source, Path) else source
+    data = bytes_of(source, limits)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata that we do not use
         mime_type = sniff(data)

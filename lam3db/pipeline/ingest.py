@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lam3db.datasets.load import Options, load_dataset
 from lam3db.datasets.published.load import load_published
 from lam3db.errors import MediaError
-from lam3db.media import MediaRoot, read_file
+from lam3db.media import MediaRoot, bytes_of, named
 from lam3db.records import images_of
 from lam3db.store import writes
 from lam3db.store.purge import withheld_images
@@ -117,8 +117,8 @@ def _store_images(
         file = loaded.files[media.sha256]
         try:
             if media.sha256 not in gone:
-                root.put(read_file(file), media)
+                root.put(bytes_of(file), media)
         except MediaError as error:
-            raise MediaError(f"{file}: {error}") from error
+            raise MediaError(f"{named(file)}: {error}") from error
         if tick is not None:
             tick("storing images", done, total)

@@ -17,7 +17,7 @@ from lam3db.collector import uncollected
 from lam3db.datasets.faults import Faults
 from lam3db.errors import InputError, MediaError
 from lam3db.hashing import file_sha256
-from lam3db.media import MediaRoot, read_file
+from lam3db.media import MediaRoot, bytes_of, named
 from lam3db.pipeline.ending import sum_up
 from lam3db.pipeline.results_store import ResultsIn, Stored
 from lam3db.pipeline.results_survey import Survey, survey
@@ -150,7 +150,7 @@ def _state(path: Path) -> tuple[str, int]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _put_images(store: Store, files: Mapping[str, Path], media: Mapping[str, Any]) -> None:
+def _put_images(store: Store, files: Mapping[str, Path | bytes], media: Mapping[str, Any]) -> None:
     """Keep every image but those that are withheld."""
     root = MediaRoot(store.media_root)
     with store.read() as conn:
@@ -159,6 +159,6 @@ def _put_images(store: Store, files: Mapping[str, Path], media: Mapping[str, Any
         if sha256 in gone:
             continue
         try:
-            root.put(read_file(files[sha256]), one)
+            root.put(bytes_of(files[sha256]), one)
         except MediaError as error:
-            raise MediaError(f"{files[sha256]}: {error}") from error
+            raise MediaError(f"{named(files[sha256])}: {error}") from error

@@ -125,12 +125,13 @@ def test_fifty_faults_are_shown_and_all_are_counted(tmp_path: Path) -> None:
         ('{"prompt": "x", "image": "a.png", "images": ["a.png"]}', "both given"),
         ('{"messages": []}', "a list of messages is wanted"),
         ('{"messages": [{"role": "user"}]}', "neither text nor image"),
-        ('{"messages": [{"role": "user", "content": "x"}]}', '"role", "text"'),
+        ('{"messages": [{"role": "user", "words": "x"}]}', '"role" with "content"'),
         ('{"messages": [{"role": "robot", "text": "x"}]}', "role 'robot'"),
         ('{"messages": [{"role": "assistant", "text": "x"}]}', "the last is by 'assistant'"),
         ('{"messages": [{"role": "user", "text": "x"}], "prompt": "x"}', "given beside"),
         ('{"messages": [{"role": "user", "text": 5}]}', "text of at most"),
-        ('{"messages": "x"}', "a list of messages is wanted"),
+        ('{"messages": "x"}', "a JSON list is wanted"),
+        ('{"messages": "{}"}', "a list of messages is wanted"),
     ],
 )
 def test_each_fault_of_a_line_is_named(tmp_path: Path, line: str, says: str) -> None:
@@ -258,7 +259,7 @@ def test_no_image_outside_the_folder_is_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["https://example.org/a.png", "s3://b/a.png", "file:///etc/passwd", "data:image/png;base64,AA"],
+    ["https://example.org/a.png", "s3://b/a.png", "file:///etc/passwd"],
 )
 def test_nothing_is_fetched(tmp_path: Path, name: str) -> None:
     (fault,) = faults(write(tmp_path, {"prompt": "x", "image": name}))
@@ -270,11 +271,6 @@ def test_odd_names_are_faults(tmp_path: Path, name: str) -> None:
     (tmp_path / "loop.png").symlink_to("loop.png")
     (fault,) = faults(write(tmp_path, {"prompt": "x", "image": name}))
     assert fault.startswith("line 1, image: ")
-
-
-def test_a_backslash_is_hinted_at(tmp_path: Path) -> None:
-    (fault,) = faults(write(tmp_path, {"prompt": "x", "image": "images\\a.png"}))
-    assert "backslashes?" in fault
 
 
 def test_one_bad_image_on_two_lines_is_told_for_both(tmp_path: Path) -> None:

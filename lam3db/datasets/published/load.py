@@ -54,7 +54,7 @@ def load_published(path: Path, options: Options, tick: Tick | None = None) -> Lo
     images = ImageFolder(root, options.limits)
     posed = list(layout.pose(place.files, faults))
     rows, absent = _with_images(posed, images)
-    left_out = _left_out(absent, len(posed), images, layout)
+    left_out = _left_out(absent, len(posed), layout, root.resolve(), images)
     if absent and not options.skips_missing:
         faults.add(None, None, left_out + _cure(len(posed) - len(absent)))
     samples = samples_of(rows, SampleReader(_OURS, images, faults, is_table=False), tick or no_tick)
@@ -91,13 +91,15 @@ def _with_images(posed: Sequence[Posed], images: ImageFolder) -> tuple[list[Row]
 
 
 def _left_out(
-    absent: Sequence[Posed], total: int, images: ImageFolder, layout: PublishedFormat
+    absent: Sequence[Posed], total: int, layout: PublishedFormat, root: Path, images: ImageFolder
 ) -> str:
     if not absent or absent[0].picture is None:
         return ""
-    first = images.root / absent[0].picture.belongs
+    picture = absent[0].picture
+    hints = (images.hint(name) for name in picture.candidates())
+    hint = next(filter(None, hints), "")
     what = f"{len(absent)} of {total} samples have images that are not there, the first"
-    return f"{what} {first} (published as {layout.images})"
+    return f"{what} {root / picture.belongs} (published as {layout.images}){hint}"
 
 
 def _cure(left: int) -> str:

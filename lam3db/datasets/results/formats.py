@@ -62,7 +62,8 @@ class ReadOptions:
     Args:
         dataset: The name of the dataset (``--name``); None: the format's own, or the file's.
         model: The model's name (``--model``), for files that do not name it.
-        images: The folder of the images (``--images``); None: images are named, not opened.
+        images: The folder of the images (``--images``); without one images are named, not opened,
+            but for those that are written into the file (``data:`` URLs).
         settings: Further ``--set NAME=VALUE`` of a format; a reader refuses those it does not
             know (:meth:`only`).
 
@@ -79,10 +80,10 @@ class ReadOptions:
         Where None is returned without a fault the reader keeps the name in the sample's
         metadata (``image``), so that samples which differ in their image stay different.
         """
-        if self.images is None:
+        if self.images is None or not self.images.opens(name):
             return None
         try:
-            return ImagePart(self.images.take(name).sha256)
+            return ImagePart(self.images.take(name, faults.remarks).sha256)
         except MediaError as error:
             faults.add(row, column, str(error))
             return None
