@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel
 
 from lam3db import config_spellings as spellings
-from lam3db.config_files import Document, Faults, expand_path, raise_faults, read_document
+from lam3db.config_files import (
+    BLANK,
+    LEFT_OUT,
+    Document,
+    Faults,
+    expand_path,
+    raise_faults,
+    read_document,
+)
 from lam3db.config_shapes import (
     About,
     EndpointOptions,
@@ -331,6 +339,8 @@ def _overrides(words: Sequence[str]) -> spellings.Layer:
         key = key.strip()
         if not sign or not key:
             faults.add((key,), f"{word!r}: write key=value, for example temperature=0.7")
+        elif not text.strip() and key in LEFT_OUT:
+            faults.add((key,), f"{key}: {BLANK}")
         elif key in raw and raw[key] != _typed(text):
             faults.add((key,), f"{key} is given twice: {spellings.show(raw[key])} and {text}")
         else:

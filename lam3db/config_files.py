@@ -38,6 +38,9 @@ _EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[^}]*)\}?|(?P<plain>[A-Za-z_]\w*))")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*")
 _DROPPED = object()
+LEFT_OUT = ("temperature", "top_p", "seed")
+"""Settings that ``null`` leaves out of what a service is sent: a blank is not taken for one."""
+BLANK = "nothing is written there; write a value, or null to leave it to the service"
 
 
 @dataclass(slots=True)
@@ -229,7 +232,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return self.sequence(node, place)
         try:
-            return self.scalar(node)
+            return self.scalar(node, place)
         except ValueError as error:
             self.faults.add(place, f"{_dotted(place)}: {error}")
             return _DROPPED
@@ -243,12 +246,14 @@ class _Reader:
             found.append(None if value is _DROPPED else value)
         return found
 
-    def scalar(self, node: yaml.Node) -> Any:
+    def scalar(self, node: yaml.Node, place: Place) -> Any:
         text = str(node.value)
         if looks_secret(text):
             raise ValueError(f"a secret by its look, and {_NO_SECRETS}")
         kind = node.tag.removeprefix(_TAG)
         if kind == "null":
+            if not text and place[-1] in LEFT_OUT:
+                raise ValueError(BLANK)
             return None
         if kind == "bool":
             return _boolean(text)

@@ -74,6 +74,7 @@ def _day(value: Any) -> Any:
 
 Day = Annotated[date, BeforeValidator(_day)]
 Precision = Literal["fp32", "fp16", "bf16"]
+LimitName = Literal["auto", "max_tokens", "max_completion_tokens", "max_output_tokens"]
 Settings = Annotated[dict[str, Any], AfterValidator(freeze)]
 _WHOLE = "a whole number from 1"
 _ABOVE_ZERO = "a number above 0"
@@ -101,18 +102,25 @@ class Quantization(_Frozen):
 
 
 class RuntimeConfig(_Frozen):
-    """How text is made: the lab's table. None means "not asked for"."""
+    """How text is made: the lab's table. None means "not asked for".
+
+    ``temperature``, ``top_p`` and ``seed`` of None are left out of what an endpoint is sent.
+    """
 
     precision: Precision = Field(default="bf16", description=_PRECISION)
     device_map: str = Field(default="auto", min_length=1, description="auto, cpu, cuda or cuda:0")
     max_new_tokens: int = Field(default=256, ge=1, description=_WHOLE)
     min_new_tokens: int | None = Field(default=None, ge=1, description=_WHOLE)
     do_sample: bool = Field(default=True, description=_SWITCH)
-    temperature: float = Field(default=1.0, ge=0, description="a number from 0")
-    top_p: float = Field(default=1.0, gt=0, le=1, description="a number above 0, 1 at most")
+    temperature: float | None = Field(default=1.0, ge=0, description="a number from 0, or null")
+    top_p: float | None = Field(
+        default=1.0, gt=0, le=1, description="a number above 0, 1 at most, or null"
+    )
     top_k: int | None = Field(default=None, ge=1, description=_WHOLE)
     repetition_penalty: float = Field(default=1.0, gt=0, description="a number above 0")
-    seed: int = Field(default=42, ge=0, lt=2**53, description="a whole number from 0, below 2**53")
+    seed: int | None = Field(
+        default=42, ge=0, lt=2**53, description="a whole number from 0, below 2**53, or null"
+    )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description=f"{_WHOLE}, or auto"
     )
@@ -148,11 +156,13 @@ class ImageOptions(_Frozen):
 
 
 class EndpointOptions(_Frozen):
-    """How an HTTP endpoint is reached. None of it changes an answer; none of it is identity.
+    """How an HTTP endpoint is reached. None of it but ``limit_name`` is identity.
 
     ``key_env`` names the environment variable (or line of ``.env``) that holds the key.
     ``proxy``: ``env`` follows HTTPS_PROXY and its kin, ``none`` goes direct, else the proxy's
     URL (``socks5h://127.0.0.1:1080``). Prices are US dollars per million tokens.
+    ``limit_name``: what the service calls the limit of an answer's tokens; ``auto`` is
+    ``max_completion_tokens`` at api.openai.com and ``max_tokens`` elsewhere.
     """
 
     url: str = Field(pattern=r"^https?://", description="a URL that starts with http(s)://")
@@ -167,6 +177,9 @@ class EndpointOptions(_Frozen):
     max_cost: float | None = Field(default=None, gt=0, description=_ABOVE_ZERO)
     input_price: float | None = Field(default=None, ge=0, description="a number from 0")
     output_price: float | None = Field(default=None, ge=0, description="a number from 0")
+    limit_name: LimitName = Field(
+        default="auto", description="auto, max_tokens, max_completion_tokens or max_output_tokens"
+    )
 
 
 class ModelConfig(_Frozen):

@@ -567,6 +567,7 @@ def test_a_word_is_read_as_its_setting_wants_it(word: str, name: str, value: obj
         (["temperature=hot"], "is not a number"),
         (["temperature=nan"], "is not a number"),
         (["temperature="], "nothing is written"),
+        (["top_p= "], "nothing is written"),
         (["do_sample=1"], "true or false"),
         (["seed=1", "seed=2"], "given twice"),
         (["quantization.bitz=4"], "unknown key"),
@@ -654,3 +655,10 @@ def test_a_day_that_is_none_is_told(tmp_path: Path, day: str) -> None:
     path.write_text(f"kind: refusal\nends_on: {day}\n")
     with pytest.raises(ConfigError, match=r"ends_on.*2026-12-31"):
         load_judge_config(path)
+
+
+def test_null_leaves_a_sampling_setting_to_the_service(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("temperature: null\ntop_p: ~\n")
+    config = load_runtime_config(file, ["seed=null"]).config
+    assert (config.temperature, config.top_p, config.seed) == (None, None, None)

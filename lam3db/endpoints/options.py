@@ -68,6 +68,8 @@ def endpoint_of(config: JudgeConfig | ModelConfig) -> EndpointOptions | None:
         return block
     faults = Faults(f"judge {config.name}, settings.{'.'.join(place)}")
     options = check(EndpointOptions, block, faults.add)
+    if options is not None and options.limit_name != "auto" and place == ("endpoint",):
+        faults.add(("limit_name",), "limit_name has no effect: this judge's answers have no limit")
     raise_faults(faults)
     return options
 

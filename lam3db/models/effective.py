@@ -128,18 +128,37 @@ def _decoding(runtime: RuntimeConfig, notes: list[str]) -> dict[str, Any]:
     if not runtime.do_sample:
         _note_greedy(runtime, notes)
         return value
+    _refuse_left_out(runtime)
     value |= {"temperature": runtime.temperature, "top_p": runtime.top_p, "seed": runtime.seed}
     if runtime.top_k is not None:
         value["top_k"] = runtime.top_k
     return value | {"sampler": SAMPLER}
 
 
+def _refuse_left_out(runtime: RuntimeConfig) -> None:
+    """Raise ConfigError for a setting left to a service: here is none that would choose."""
+    for name in ("temperature", "top_p", "seed"):
+        if getattr(runtime, name) is None:
+            raise ConfigError(
+                f"{name}: null leaves the choice to the service behind an endpoint; this model "
+                f"runs here, so write a number (--set {name}=...), or do_sample: false"
+            )
+
+
 def _note_greedy(runtime: RuntimeConfig, notes: list[str]) -> None:
-    idle = [f"temperature {runtime.temperature:g}"] if runtime.temperature not in (0, 1) else []
-    idle += [f"top_p {runtime.top_p:g}"] if runtime.top_p != 1 else []
+    temperature, top_p = (_number(one) for one in (runtime.temperature, runtime.top_p))
+    idle = [f"temperature {temperature}"] if runtime.temperature not in (0, 1) else []
+    idle += [f"top_p {top_p}"] if runtime.top_p != 1 else []
     idle += [f"top_k {runtime.top_k}"] if runtime.top_k is not None else []
-    what = f"{', '.join(idle)} and seed {runtime.seed} have" if idle else f"seed {runtime.seed} has"
+    seed = _number(runtime.seed)
+    what = f"{', '.join(idle)} and seed {seed} have" if idle else f"seed {seed} has"
     notes.append(f"decoding is greedy: {what} no effect")
+
+
+def _number(value: float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "null" if value is None else str(value)
 
 
 def _arithmetic(

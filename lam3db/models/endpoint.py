@@ -7,7 +7,9 @@ proxy lead there is no part of it.
 
 An image is sent as a data URL (see :mod:`lam3db.endpoints.images`). Replicate ``r`` of a
 sampled answer is asked with ``seed + r``. Token counts are those the endpoint reports, 0
-where it reports none. A conversation that ends with an assistant's message is continued unless
+where it reports none. ``temperature``, ``top_p`` and ``seed`` of null are left out, and so are the
+others where ``temperature`` is null under ``do_sample: false``: then the service draws as it likes,
+which is what is recorded. A conversation that ends with an assistant's message is continued unless
 ``last_turn: answer`` says otherwise: the request says ``add_generation_prompt: false,
 continue_final_message: true``, which vLLM takes; ``transformers serve`` and OpenAI refuse it, and
 that is a failure. ``template_arguments`` go as ``chat_template_kwargs``, which vLLM takes.
@@ -42,6 +44,7 @@ RUNNER = "openai-chat/1"
 """Raised when what is sent, or how a reply is read, changes what models say."""
 FAMILY = "endpoint"
 _OPENAI = re.compile(r"https://api\.openai\.com(?:[:/]|$)")
+_SAMPLING = ("temperature", "top_p", "seed")
 _DATED = re.compile(r".*-\d{4}-\d{2}-\d{2}")
 
 
@@ -88,7 +91,7 @@ class EndpointKind:
         """Look up key and proxy; raise ConfigError where there is none."""
         options = EndpointOptions.model_validate(plan.options["endpoint"])
         client = Client(options, f"model {plan.version.name}")
-        limit = "max_completion_tokens" if _OPENAI.match(options.url) else "max_tokens"
+        limit = plan.config.value.get("limit_name") or _usual_limit(options.url)
         decoding = plan.config.value["decoding"]
         conversation = Conversation(
             model=plan.version.source,
@@ -107,22 +110,13 @@ class EndpointKind:
 
 
 def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:
-    decoding: dict[str, Any] = {
-        "do_sample": runtime.do_sample,
-        "max_new_tokens": runtime.max_new_tokens,
-    }
-    if runtime.do_sample:
-        decoding |= {
-            "temperature": runtime.temperature,
-            "top_p": runtime.top_p,
-            "seed": runtime.seed,
-        }
     value: dict[str, Any] = {
         "runner": RUNNER,
         "family": FAMILY,
         "clean_up": FAMILIES["generic"].clean_up,
         "image": {"decoder": DECODER, "encoder": ENCODER},
-        "decoding": decoding,
+        "decoding": _decoding(runtime),
+        **_limit_name(config),
     }
     if config.template == "raw":
         raise ConfigError(
@@ -136,6 +130,27 @@ def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:
     return value | ({"system_prompt": config.system_prompt} if config.system_prompt else {})
 
 
+def _decoding(runtime: RuntimeConfig) -> dict[str, Any]:
+    """Return how tokens are chosen; None for what is left to the service."""
+    sampling = {name: getattr(runtime, name) for name in _SAMPLING}
+    if not runtime.do_sample:
+        sampling = dict.fromkeys(_SAMPLING) if runtime.temperature is None else {}
+    drawn = bool(sampling)
+    return {"do_sample": drawn, "max_new_tokens": runtime.max_new_tokens, **sampling}
+
+
+def _usual_limit(url: str) -> str:
+    return "max_completion_tokens" if _OPENAI.match(url) else "max_tokens"
+
+
+def _limit_name(config: ModelConfig) -> dict[str, Any]:
+    """Return the limit's name where it is not the one that was always sent."""
+    options = config.endpoint
+    if options is None or options.limit_name in {"auto", _usual_limit(options.url)}:
+        return {}
+    return {"limit_name": options.limit_name}
+
+
 def _template(value: Mapping[str, Any]) -> dict[str, Any]:
     arguments = value.get("template_arguments")
     return {"chat_template_kwargs": arguments} if arguments else {}
@@ -145,7 +160,8 @@ def _parameters(decoding: dict[str, Any], limit: str) -> dict[str, Any]:
     """Return the decoding settings as the API spells them; greedy is temperature 0."""
     sent: dict[str, Any] = {limit: decoding["max_new_tokens"]}
     if decoding["do_sample"]:
-        return sent | {"temperature": decoding["temperature"], "top_p": decoding["top_p"]}
+        chosen = {name: decoding[name] for name in ("temperature", "top_p")}
+        return sent | {name: value for name, value in chosen.items() if value is not None}
     return sent | {"temperature": 0}
 
 
@@ -169,7 +185,8 @@ def _notes(config: ModelConfig, runtime: RuntimeConfig, options: EndpointOptions
         for name, value in idle.items()
         if value is not None
     ]
-    if not runtime.do_sample:
+    notes += _left_out(runtime)
+    if not runtime.do_sample and runtime.temperature is not None:
         notes.append(f"decoding is greedy (temperature 0): seed {runtime.seed} is not sent")
     if _OPENAI.match(options.url) and not config.revision and not _DATED.fullmatch(config.source):
         notes.append(
@@ -177,6 +194,17 @@ def _notes(config: ModelConfig, runtime: RuntimeConfig, options: EndpointOptions
             "answers would be stored as one model's; write the dated name"
         )
     return notes
+
+
+def _left_out(runtime: RuntimeConfig) -> list[str]:
+    """Return a sentence on what the service is left to choose."""
+    names = [name for name in _SAMPLING if getattr(runtime, name) is None]
+    if not runtime.do_sample and runtime.temperature is None:
+        drawn = "temperature: null leaves it to the service, which may draw"
+        return [f"{drawn}: do_sample: false cannot be asked for, nor are top_p and seed sent"]
+    if not runtime.do_sample or not names:
+        return []
+    return [f"{', '.join(names)}: null is not sent: the service's own default decides"]
 
 
 KIND = EndpointKind()

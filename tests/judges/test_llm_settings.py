@@ -85,6 +85,9 @@ def test_a_judge_decodes_greedily_unless_told() -> None:
     asked = config(TEXT, model={"source": "x", "do_sample": True, "temperature": 0.5}, prefill="S")
     model, runtime = model_configs(asked, read_llm_settings(asked))
     assert (runtime.do_sample, runtime.temperature, model.last_turn) == (True, 0.5, "continue")
+    asked = config(TEXT, model={"source": "x", "temperature": None, "top_p": None})
+    _, runtime = model_configs(asked, read_llm_settings(asked))
+    assert (runtime.temperature, runtime.top_p) == (None, None)
 
 
 def test_every_fault_of_the_model_is_told_at_once() -> None:

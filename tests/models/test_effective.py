@@ -51,6 +51,15 @@ def test_greedy_says_what_has_no_effect(bench: Any) -> None:
     assert zero.notes == ("decoding is greedy: seed 42 has no effect",)
 
 
+@pytest.mark.parametrize("name", ["temperature", "top_p", "seed"])
+def test_what_is_left_to_a_service_is_refused_here(bench: Any, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: null .*--set {name}=") as caught:
+        bench.plan("llava", RuntimeConfig(**{name: None}))
+    assert "do_sample: false" in str(caught.value)
+    greedy = bench.plan("llava", RuntimeConfig(do_sample=False, **{name: None}))
+    assert greedy.config == bench.plan("llava", RuntimeConfig(do_sample=False)).config
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -132,6 +132,53 @@ def test_a_sampled_request_sends_what_is_hashed() -> None:
         }
 
 
+def test_what_is_null_is_left_to_the_service_told_and_part_of_the_identity() -> None:
+    before = plan(config(), temperature=0.7, top_p=0.9, max_new_tokens=8)
+    runtime = {"temperature": None, "top_p": 0.9, "seed": None, "max_new_tokens": 8}
+    _, (asked,) = answered(says(), runtime=runtime)
+    assert set(asked.body) == {"model", "messages", "max_tokens", "top_p"}
+    described = plan(config(), **runtime)
+    assert described.config.value["decoding"] == runtime | {"do_sample": True}
+    assert described.config.digest != before.config.digest
+    assert "temperature, seed: null is not sent" in "; ".join(described.notes)
+
+
+def test_greedy_without_a_temperature_is_recorded_as_what_it_is_drawing() -> None:
+    runtime = {"temperature": None, "do_sample": False, "max_new_tokens": 8}
+    _, (asked,) = answered(says(), runtime=runtime)
+    assert set(asked.body) == {"model", "messages", "max_tokens"}
+    described = plan(config(), **runtime)
+    assert described.config.value["decoding"]["do_sample"] is True
+    assert "do_sample: false cannot be asked for" in "; ".join(described.notes)
+    assert "temperature 0" not in "; ".join(described.notes)
+
+
+@pytest.mark.parametrize("name", ["max_completion_tokens", "max_output_tokens"])
+def test_the_limits_name_is_chosen_and_part_of_the_identity(name: str) -> None:
+    with FaultyServer(lambda _: Play(body=says())) as server:
+        options = EndpointOptions(url=server.url, limit_name=name)  # type: ignore[arg-type]
+        described = plan(config(endpoint=options), max_new_tokens=8)
+        model = KIND.load(described, open_image)
+        list(model.answer([request()]))
+        model.close()
+    assert server.asked[0].body[name] == 8
+    assert "max_tokens" not in server.asked[0].body
+    usual = plan(config(), max_new_tokens=8)
+    assert described.config.digest != usual.config.digest
+
+
+def test_the_limits_usual_name_changes_no_identity() -> None:
+    for url, name in (
+        ("http://127.0.0.1:1/v1", "max_tokens"),
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+    ):
+        unsaid, said = (
+            plan(config(endpoint=EndpointOptions(url=url, limit_name=one)))  # type: ignore[arg-type]
+            for one in ("auto", name)
+        )
+        assert unsaid.config.digest == said.config.digest
+
+
 def test_images_system_prompt_and_a_conversation() -> None:
     talk = (user("look", ImagePart(RED)), Message("assistant", (TextPart("yes"),)), user("and?"))
     _, (asked,) = answered(says(), request(*talk), system_prompt="be brief")
