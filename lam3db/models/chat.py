@@ -20,11 +20,11 @@ from lam3db.endpoints.client import Call, Client, Reply
 from lam3db.endpoints.faults import FaultError, Way, wrong_schema
 from lam3db.endpoints.images import data_url
 from lam3db.errors import ConfigError, EndpointError
+from lam3db.finish_reasons import NoAnswer, read_finish_reason
 from lam3db.models.families import FAMILIES, clean
 from lam3db.models.messages import with_system_prompt
 from lam3db.records import (
     Answer,
-    FinishReason,
     ImagePart,
     Message,
     Odds,
@@ -38,19 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lam3db.plugins import ImageOpener
-    from lam3db.records import Failed
+    from lam3db.records import Failed, FinishReason
 
 T = TypeVar("T")
 
 TOP_LOGPROBS = 20
 """The most that OpenAI's API and vLLM's default give."""
 _PATH = "/chat/completions"
-_REASONS = {
-    "stop": FinishReason.STOP,
-    "eos_token": FinishReason.STOP,
-    "stop_sequence": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
 _SHOWN = 80
 _ROUNDING = 1e-3
@@ -172,12 +166,7 @@ class ChatModel:
         message = choice.get("message")
         if not isinstance(message, dict):
             raise wrong_schema("a choice without a message")
-        reason = choice.get("finish_reason")
-        if reason == "content_filter":
-            raise FaultError(Way.ITEM, "ContentFilterError", "a filter cut the answer off")
-        if not isinstance(reason, str) or reason not in _REASONS:
-            said = f"stopped for {str(reason)[:_SHOWN]!r}, which is no end of an answer"
-            raise FaultError(Way.ITEM, "UnknownFinishError", said)
+        finish_reason = _finish_reason(choice.get("finish_reason"))
         text = _spoken(message)
         usage = reply.usage
         if usage is None:
@@ -185,7 +174,7 @@ class ChatModel:
         return Answer(
             raw_text=text,
             text=clean(FAMILIES["generic"], text),
-            finish_reason=_REASONS[reason],
+            finish_reason=finish_reason,
             prompt_tokens=usage.input_tokens if usage else 0,
             completion_tokens=usage.output_tokens if usage else 0,
             latency_ms=reply.latency_ms,
@@ -237,6 +226,17 @@ class ChatModel:
         if sentence not in self._told:
             self._told.add(sentence)
             _log.warning("%s: %s", self.client.what, sentence)
+
+
+def _finish_reason(word: Any) -> FinishReason:
+    """Return why the answer ended; raise FaultError where there is none, or nobody knows."""
+    meaning = read_finish_reason(word) if isinstance(word, str) else None
+    if isinstance(meaning, NoAnswer):
+        raise FaultError(Way.ITEM, meaning.error_class, meaning.why)
+    if meaning is None:
+        said = f"stopped for {str(word)[:_SHOWN]!r}, which is no end of an answer"
+        raise FaultError(Way.ITEM, "UnknownFinishError", said)
+    return meaning
 
 
 def _spoken(message: Mapping[str, Any]) -> str:

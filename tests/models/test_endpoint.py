@@ -208,7 +208,10 @@ def test_a_conversation_that_ends_with_the_assistant_is_continued() -> None:
         (says(choice={"finish_reason": "content_filter"}), "ContentFilterError", False),
         (says("", choice={"finish_reason": "content_filter"}), "ContentFilterError", False),
         (says(None), "NoAnswerError", False),
-        (says(None, choice={"finish_reason": "tool_calls"}), "UnknownFinishError", False),
+        (says(None, choice={"finish_reason": "tool_calls"}), "ToolCallError", False),
+        (says("half", choice={"finish_reason": "abort"}), "CancelledError", False),
+        (says("half", choice={"finish_reason": "SAFETY"}), "ContentFilterError", False),
+        (says("half", choice={"finish_reason": "out of luck"}), "UnknownFinishError", False),
         (says(choice={"finish_reason": None}), "UnknownFinishError", False),
         (says(choices=[]), "WrongSchemaError", True),
         (says(choices=[{}, {}]), "WrongSchemaError", True),
@@ -230,9 +233,10 @@ def test_a_refusal_is_what_the_model_said_and_an_empty_answer_is_one() -> None:
     (empty,), _ = answered(says(""))
     assert isinstance(empty, Answer)
     assert empty.text == ""
-    (cut,), _ = answered(says("and so", choice={"finish_reason": "length"}))
-    assert isinstance(cut, Answer)
-    assert cut.finish_reason is FinishReason.LENGTH
+    for word in ("length", "max_tokens", "MAX_TOKENS"):
+        (cut,), _ = answered(says("and so", choice={"finish_reason": word}))
+        assert isinstance(cut, Answer)
+        assert cut.finish_reason is FinishReason.LENGTH
 
 
 def test_absent_usage_and_changes_behind_the_name_are_told(

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import plain_values, text_of_value
+from lam3db.datasets.results.endings import SETTING as ENDS
+from lam3db.datasets.results.endings import Ended, Endings, chosen_ends
 from lam3db.datasets.results.inspect_file import Log, open_log
 from lam3db.datasets.results.inspect_score import Scorers
 from lam3db.datasets.results.inspect_text import Texts
 from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
-from lam3db.records import Behavior, Failed, FinishReason
+from lam3db.records import Behavior, Failed
 from lam3db.redaction import redact
 
 if TYPE_CHECKING:
@@ -38,8 +40,7 @@ if TYPE_CHECKING:
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.records import GenerationConfig
 
-_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category")
-_LIMITS = ("max_tokens", "model_length")
+_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category", ENDS)
 _DECODING = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -69,9 +70,10 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             "dataset": options.dataset or _dataset(told) or task,
         }
         scorers = Scorers(task, settings)
+        endings = Endings(faults, chosen_ends(settings), f"--set {ENDS}=%s:stop (length, failed)")
         faults.unit = "sample"
         for row, sample in log.samples():
-            found = _sample(row, sample, settings, faults, options)
+            found = _sample(row, sample, settings, endings, faults, options)
             said = scorers.said(row, sample.get("scores"), faults)
             if found is not None and said is not None:
                 yield ResultRecord(row=row, findings=said, **facts, **found)
@@ -103,6 +105,7 @@ def _sample(
     row: int,
     sample: Mapping[str, Any],
     settings: Mapping[str, str],
+    endings: Endings,
     faults: Faults,
     options: ReadOptions,
 ) -> dict[str, Any] | None:
@@ -114,7 +117,7 @@ def _sample(
         faults.add(row, "epoch", f"a number from 1 is wanted, not {shown(epoch)}")
     texts = Texts(sample, row, faults, options)
     messages, asked, metadata = texts.posed()
-    response, finish = _answer(texts, sample)
+    ended = _ended(row, texts, sample, endings)
     told = sample.get("metadata")
     labels = told if isinstance(told, dict) else {}
     behavior = _field(row, labels, settings, "behavior", faults) or asked
@@ -127,11 +130,11 @@ def _sample(
         "key": key,
         "behavior": Behavior(behavior, category[:_LONGEST_NAME]),
         "messages": messages,
-        "response": response,
-        "failed": None if response is not None else _failed(sample),
+        "response": ended.response,
+        "failed": ended.failed,
         "metadata": {"id": key, **metadata},
         "replicate": epoch - 1,
-        "finish_reason": finish,
+        "finish_reason": ended.finish_reason,
         **_usage(sample),
     }
 
@@ -147,16 +150,15 @@ def _field(
     return value
 
 
-def _answer(texts: Texts, sample: Mapping[str, Any]) -> tuple[str | None, FinishReason]:
+def _ended(row: int, texts: Texts, sample: Mapping[str, Any], endings: Endings) -> Ended:
     output = sample.get("output")
     choices = output.get("choices") if isinstance(output, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
     if not isinstance(first, dict) or not isinstance(message, dict):
-        return None, FinishReason.STOP
-    is_cut = first.get("stop_reason") in _LIMITS
+        return Ended(None, _failed(sample))
     answer = texts.text_of(message.get("content"), "output.choices")
-    return answer, FinishReason.LENGTH if is_cut else FinishReason.STOP
+    return endings.read(row, "stop_reason", first.get("stop_reason"), answer)
 
 
 def _failed(sample: Mapping[str, Any]) -> Failed:

@@ -35,7 +35,8 @@ needed; ``lam3db import results FILE --suggest`` prints one to begin with)::
       replicate: trial            # from 0 or 1, without gaps; else in the order of the file
       attempt: answer_id          # rows that share it are one attempt (a row per annotator)
       response: {column: answer, empty: answer, failures: ["ERROR:"]}
-      finish_reason: stop_reason  # length or max_tokens: cut off
+      finish_reason: stop_reason  # how the answer ended, as services name it; another word:
+                                  # {column: stop_reason, words: {stop: [], length: [], failed: []}}
     model_facts: {defense: defense}          # with the name, the model's identity
     config: {temperature: 0.7, top_p: top_p} # settings: columns, or numbers as they are
     metadata: [language]                     # labels of the sample

@@ -14,6 +14,7 @@ from lam3db.datasets.results.cells import text_of_value
 from lam3db.datasets.results.files import FileOptions
 from lam3db.datasets.results.map_shape import JudgeMap, MapShape, Plan, Source
 from lam3db.errors import ConfigError, did_you_mean
+from lam3db.finish_reasons import MEANINGS
 from lam3db.records import JudgeKind, JudgePolicy, ScoreStatus, Sees, Verdict
 
 if TYPE_CHECKING:
@@ -180,11 +181,8 @@ class _Reader:
         if ("column" in value) == ("constant" in value):
             self.faults.add(place, f"{_dotted(place)}: say either column or constant")
         path = value.get("column")
-        words: dict[str, bool] = {}
-        for meaning, said in self.mapping(value, "words", place).items():
-            if meaning not in ("true", "false"):
-                self.faults.add((*place, "words"), f"words: {meaning!r} is neither true nor false")
-            words |= dict.fromkeys(self.word_set(said, (*place, "words")), meaning == "true")
+        is_end = place == ("fields", "finish_reason")
+        words = self.meanings(value, place, MEANINGS if is_end else ("true", "false"))
         empty = value.get("empty", "missing")
         if empty not in ("answer", "missing"):
             self.faults.add((*place, "empty"), f"empty: {empty!r} is neither answer nor missing")
@@ -195,11 +193,24 @@ class _Reader:
         return Source(
             None if path is None else str(path),
             value.get("constant"),
-            words,
+            {} if is_end else {word: meaning == "true" for word, meaning in words.items()},
             self.word_set(value.get("missing"), (*place, "missing")),
             tuple(failures),
             empty_is_answer=empty == "answer",
+            ends=words if is_end else {},
         )
+
+    def meanings(
+        self, value: Mapping[str, Any], place: Place, known: Sequence[str]
+    ) -> dict[str, str]:
+        """Return what the words of a column mean, each one of ``known``."""
+        here = (*place, "words")
+        meanings: dict[str, str] = {}
+        for meaning, words in self.mapping(value, "words", place).items():
+            if meaning not in known:
+                self.faults.add(here, f"words: {meaning!r} is none of {', '.join(known)}")
+            meanings |= dict.fromkeys(self.word_set(words, here), str(meaning))
+        return meanings
 
     def judge(self, value: Any, written: Any, place: Place) -> list[JudgeMap]:
         """Read one entry; ``columns`` makes one annotator of each column."""

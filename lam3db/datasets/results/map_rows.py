@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import number_of, posed, text_of_value
+from lam3db.datasets.results.endings import Ended, Endings
 from lam3db.datasets.results.map_judges import JudgeReader
 from lam3db.datasets.results.paths import ABSENT, list_at, top_of, value_at
 from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
 from lam3db.errors import InputError, did_you_mean
 from lam3db.hashing import canonical_json
-from lam3db.records import Attack, Behavior, Failed, FinishReason, Message, TextPart
+from lam3db.records import Attack, Behavior, Failed, Message, TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from lam3db.records import GenerationConfig, ModelVersion
 
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
-_CUT = frozenset({"length", "max_tokens", "max_length"})
+_CURE = "fields.finish_reason: {column: ..., words: {stop: [%s]}}, or under length or failed"
 _ROLES = ("system", "user", "assistant")
 _PARAMETERS = "attack_parameters."
 _MOST_MESSAGES = 1000
@@ -184,7 +185,7 @@ class RowReader:
             self._faults.add(row, told.column("behavior"), "there is neither behavior nor prompt")
         if not model or not behavior:
             return None
-        response, failed = told.response()
+        ended = told.ended()
         metadata = {
             name: value
             for name, one in plan.metadata.items()
@@ -196,7 +197,7 @@ class RowReader:
             config=self._config(plan, cells),
             behavior=Behavior(behavior, told.text("category") or "", told.is_true("benign")),
             messages=messages,
-            response=response,
+            response=ended.response,
             key=told.text("key"),
             dataset=told.text("dataset") or self._dataset,
             attack=told.attack(),
@@ -204,8 +205,8 @@ class RowReader:
             metadata={**metadata, **told.unseen},
             attempt=told.text("attempt"),
             replicate=told.count("replicate"),
-            failed=failed,
-            finish_reason=told.finish_reason(),
+            failed=ended.failed,
+            finish_reason=ended.finish_reason,
             prompt_tokens=told.count("prompt_tokens") or 0,
             completion_tokens=told.count("completion_tokens") or 0,
             latency_ms=max(0.0, told.number("latency_ms") or 0.0),
@@ -314,19 +315,19 @@ class _Told:
         }
         return Attack(self.text("attack") or "none", parameters)
 
-    def response(self) -> tuple[str | None, Failed | None]:
-        """Return the answer, or None with what the tool that asked wrote in its place."""
+    def ended(self) -> Ended:
+        """Return the answer and how it ended, or what the tool that asked wrote in its place."""
         source = self._fields.get("response")
         text = self.text("response")
         if text is not None and source is not None and source.failures:
             for start in source.failures:
                 if text.startswith(start):
-                    return None, Failed("ReportedFailure", text)
-        return text, None
-
-    def finish_reason(self) -> FinishReason:
-        word = (self.text("finish_reason") or "").strip().casefold()
-        return FinishReason.LENGTH if word in _CUT else FinishReason.STOP
+                    return Ended(None, Failed("ReportedFailure", text))
+        end = self._fields.get("finish_reason")
+        if end is None:
+            return Ended(text)
+        endings = Endings(self._faults, end.ends, _CURE)
+        return endings.read(self.row, self.column("finish_reason"), self._cells.get(end), text)
 
     def images(self) -> Iterator[tuple[str, str]]:
         for name in ("image", "images"):

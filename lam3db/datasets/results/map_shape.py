@@ -21,7 +21,8 @@ class Source:
 
     ``words`` say what cells mean where they are labels (``benign``), ``missing`` which cells
     mean that nothing is there, ``failures`` how an answer begins that is a tool's error message,
-    ``empty_is_answer`` that an empty cell is an empty answer.
+    ``empty_is_answer`` that an empty cell is an empty answer, ``ends`` what the words of
+    ``finish_reason`` mean.
     """
 
     path: str | None = None
@@ -30,6 +31,7 @@ class Source:
     missing: frozenset[str] = frozenset()
     failures: tuple[str, ...] = ()
     empty_is_answer: bool = False
+    ends: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
