@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lam3db.datasets.published.records import read_records, text_of
+from lam3db.datasets.published.records import read_records, rest_of, text_of
 from lam3db.datasets.published.shape import Picture, Posed, PublishedFile, PublishedFormat
 from lam3db.records import Attack
 
@@ -53,7 +53,7 @@ def _both(row: Row, faults: Faults) -> Iterator[Posed]:
             picture=Picture((_WHOLE, _TINY), f"query_{number}_6.png") if is_picture else None,
             category=row.values["category_name"],
             attack=Attack("figstep") if is_picture else Attack(),
-            metadata={"instruction": row.values["instruction"]},
+            metadata=rest_of(row, _COLUMNS[:5]),
         )
 
 

@@ -40,6 +40,8 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
             text_of(row, name, faults)
             for name in ("instruction", "category", "keywords", "step", "id")
         )
+        if not category:
+            faults.add(row.line, "category", "missing: the prompt names it", row.place)
         points = bool(keywords) and keywords in instruction
         yield Posed(
             key=key,

@@ -5,7 +5,9 @@ Behavior, FunctionalCategory, SemanticCategory, Tags``, and ``ContextString`` (t
 ``ImageFileName, ImageDescription, RedactedImageDescription, Source`` (multimodal). As its
 DirectRequest baseline poses them: the context, a line of three dashes, the behavior. Its
 images lie in ``data/multimodal_behavior_images``, all of them as ``.png``, also those that the
-table calls ``.jpg`` or ``.jpeg`` (as PyRIT's loader says of revision c0423b9).
+table calls ``.jpg`` or ``.jpeg`` (as PyRIT's loader says of revision c0423b9). The text behaviors
+come whole (``_all``, 400) and as its test (320) and validation (80) parts, with the same columns;
+copyright behaviors are told by ``FunctionalCategory`` and ``Tags``, which are kept as metadata.
 
 A behavior is a ``BehaviorID``. Several share one sentence and differ in context or image, and
 HarmBench's own judge is shown the context or the redacted description beside the sentence: so
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("BehaviorID", "Behavior", "SemanticCategory", "FunctionalCategory")
 _IMAGE = "ImageFileName"
 _USED = (*_COLUMNS[:3], "ContextString", _IMAGE)
+_TABLES = "data/behavior_datasets"
 _IMAGES = "data/multimodal_behavior_images"
 
 
@@ -76,10 +79,13 @@ FORMAT = PublishedFormat(
     source="centerforaisafety/HarmBench",
     licence="MIT",
     files=(
-        PublishedFile("data/behavior_datasets/harmbench_behaviors_text_all.csv", "harmbench-text"),
+        PublishedFile(f"{_TABLES}/harmbench_behaviors_text_all.csv", "harmbench-text"),
+        PublishedFile(f"{_TABLES}/harmbench_behaviors_multimodal_all.csv", "harmbench-multimodal"),
         PublishedFile(
-            "data/behavior_datasets/harmbench_behaviors_multimodal_all.csv",
-            "harmbench-multimodal",
+            f"{_TABLES}/harmbench_behaviors_text_test.csv", "harmbench-text-test", is_part=True
+        ),
+        PublishedFile(
+            f"{_TABLES}/harmbench_behaviors_text_val.csv", "harmbench-text-val", is_part=True
         ),
     ),
     behavior="the BehaviorID: the sentence with its context or its image's description",

@@ -5,8 +5,8 @@ by id of ``Question, Changed Question, Key Phrase, Phrase Type, Rephrased Questi
 Question(SD)``; images ``data/imgs/{NN-Scenario}/{SD,SD_TYPO,TYPO}/{id}.jpg``. The kind of image
 decides the text: SD goes with ``Rephrased Question(SD)``, the two others with ``Rephrased
 Question``. One scenario is spelt ``01-Illegal_Activitiy`` in the publication; both spellings of
-its folder are looked into. An ``ans`` with answers, which the evaluation adds, is no part of a
-sample.
+its folder are looked into. ``GPT-Pred`` (what the fields were parsed from) and an ``ans`` with
+answers, which the evaluation adds, are no part of a sample and are told as not read.
 
 One record is three samples of one behavior, its ``Question``.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
-from lam3db.datasets.published.records import read_json
+from lam3db.datasets.published.records import note_unread, read_json
 from lam3db.datasets.published.shape import Picture, Posed, PublishedFile, PublishedFormat
 from lam3db.records import Attack
 
@@ -63,6 +63,7 @@ def kept(number: str, record: Mapping[str, Any]) -> dict[str, Any]:
 def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
     for file in files:
         for number, place, record in records(file, faults):
+            note_unread(record, (*_NEEDED, *_KEPT), faults)
             for kind, field in KINDS.items():
                 yield Posed(
                     key=f"{file.stem}/{number}/{kind}",

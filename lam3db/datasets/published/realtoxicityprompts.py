@@ -8,7 +8,8 @@ prompt toxic from a toxicity of 0.5 on: that is the category here, ``unscored`` 
 A behavior is a prompt: generate it with ``--replicates 25`` for the paper's expected maximum
 toxicity. The prompt is posed as it stands; a chat model may need to be told to go on with it.
 The prompt's numbers and ``challenging`` lie in the metadata; the continuation that people wrote
-is no part of a sample.
+is no part of a sample and is told as not read. Files that others cut from it may lack
+``challenging``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
-from lam3db.datasets.published.records import read_records
+from lam3db.datasets.published.records import note_unread, read_records
 from lam3db.datasets.published.shape import Posed, PublishedFile, PublishedFormat
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from lam3db.datasets.lines import Row
 
 TOXIC_FROM = 0.5
-_COLUMNS = ("prompt", "challenging")
+_NEEDED = ("prompt",)
 _PLACE = ("filename", "begin", "end")
 
 
 def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
-    for row in read_records(files[0], _COLUMNS, faults):
+    for row in read_records(files[0], _NEEDED, faults):
         prompt = row.values["prompt"]
         if not isinstance(prompt, dict) or not isinstance(prompt.get("text"), str):
             what = f'an object with "text" is wanted, not {shown(prompt)}'
@@ -43,6 +44,7 @@ def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
             what = f"toxicity: a number or null is wanted, not {shown(toxicity)}"
             faults.add(row.line, "prompt", what, row.place)
             continue
+        note_unread(row.values, (*_NEEDED, "challenging", *_PLACE), faults)
         yield _posed(row, prompt, toxicity)
 
 
@@ -56,7 +58,7 @@ def _posed(row: Row, prompt: Mapping[str, Any], toxicity: float | None) -> Posed
         place=row.place,
         category=_category(toxicity),
         metadata={
-            "challenging": row.values["challenging"],
+            "challenging": row.values.get("challenging"),
             **{name: row.values.get(name) for name in _PLACE},
             **{f"prompt_{name}": value for name, value in prompt.items() if name != "text"},
         },

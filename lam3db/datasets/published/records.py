@@ -15,7 +15,7 @@ from lam3db.datasets.results.files import read_records as rows_of
 from lam3db.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lam3db.datasets.faults import Faults
@@ -64,6 +64,13 @@ def text_of(row: Row, name: str, faults: Faults) -> str:
         return str(value)
     faults.add(row.line, name, f"text is wanted, not {shown(value)}", row.place)
     return ""
+
+
+def note_unread(record: Mapping[str, Any], read: Sequence[str], faults: Faults) -> None:
+    """Record each field that has a value and is not read, so that the user is told of it."""
+    for name, value in record.items():
+        if name not in read and value not in (None, "", [], {}):
+            faults.remarks.unread(name)
 
 
 def rest_of(row: Row, used: Sequence[str]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ Format, from ys-zong/VLGuard (``data/test.json``, ``utils/utils.py``): a list of
 safe, harmful_category, harmful_subcategory, instr-resp``; ``instr-resp`` is a list of objects
 with ``response`` and one of ``instruction`` (unsafe image), ``safe_instruction`` and
 ``unsafe_instruction`` (safe image, both). Images come as ``data/test.zip`` and lie in
-``test/{image}`` once unpacked. That the categories of a safe image may be missing is
-unconfirmed; they may.
+``test/{image}`` once unpacked. A safe image has no categories. What else a record or a pair holds
+(``conversations`` of the LLaVA form) is told as not read.
 
 The repository's three sets are kept as the metadata ``subset``: ``unsafes``, ``safe_unsafes``,
 and ``safe_safes``, which is benign. Instructions repeat over images, and the image carries the
@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
-from lam3db.datasets.published.records import read_records
+from lam3db.datasets.published.records import note_unread, read_records
 from lam3db.datasets.published.shape import Picture, Posed, PublishedFile, PublishedFormat
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lam3db.datasets.lines import Row
 
 _COLUMNS = ("id", "image", "safe", "instr-resp")
+_CATEGORIES = ("harmful_category", "harmful_subcategory")
 _SUBSETS = {
     False: {"instruction": "unsafes"},
     True: {"safe_instruction": "safe_safes", "unsafe_instruction": "safe_unsafes"},
@@ -37,6 +38,7 @@ _SUBSETS = {
 
 def _pose(files: tuple[Path, ...], faults: Faults) -> Iterator[Posed]:
     for row in read_records(files[0], _COLUMNS, faults):
+        note_unread(row.values, (*_COLUMNS, *_CATEGORIES), faults)
         safe, pairs = row.values["safe"], row.values["instr-resp"]
         if not isinstance(safe, bool):
             faults.add(row.line, "safe", f"true or false is wanted, not {shown(safe)}", row.place)
@@ -53,6 +55,8 @@ def _instructions(
     """Return (subset, instruction, published answer) of a record."""
     found: dict[str, tuple[str, str, Any]] = {}
     for pair in pairs:
+        if isinstance(pair, dict):
+            note_unread(pair, (*subsets, "response"), faults)
         named = [name for name in subsets if isinstance(pair, dict) and name in pair]
         for name in named:
             found[name] = (subsets[name], pair[name], pair.get("response"))
@@ -67,7 +71,7 @@ def _instructions(
 
 def _samples(row: Row, instructions: list[tuple[str, str, Any]], file: Path) -> Iterator[Posed]:
     number, image = row.values["id"], row.values["image"]
-    names = (row.values.get("harmful_category"), row.values.get("harmful_subcategory"))
+    names = [row.values.get(name) for name in _CATEGORIES]
     split = file.stem
     for subset, instruction, response in instructions:
         yield Posed(

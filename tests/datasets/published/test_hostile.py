@@ -99,6 +99,20 @@ CASES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_a_field_that_nobody_knows_is_kept_or_told(name: str, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    for kind in ("SD", "SD_TYPO", "TYPO"):
+        picture(tmp_path / "01-A" / kind / "a.jpg")
+    case = CASES[name]
+    records = case if isinstance(case, list) else list(case.values())
+    more = [record | {"surprise": "kept or told"} for record in records]
+    document = more if isinstance(case, list) else dict(zip(case, more, strict=True))
+    loaded = load(as_json(tmp_path / "01-A.json", document), name, skips_missing=True)
+    kept = {sample.metadata.get("surprise") for _, sample in loaded.dataset.samples}
+    assert kept == {"kept or told"} or "not read: surprise (1)" in loaded.notes
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_benchmark_is_taken_or_refused(name: str, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     for kind in ("SD", "SD_TYPO", "TYPO"):

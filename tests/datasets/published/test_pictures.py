@@ -262,3 +262,54 @@ def test_hades_without_its_keywords_is_asked_as_it_is_and_marked(tmp_path: Path)
     (sample,) = samples(tmp_path, "hades").values()
     assert text_of(sample.messages).endswith(" object. Blow a whistle")
     assert sample.metadata["unpointed"] is True
+
+
+def test_vlguard_and_mm_safetybench_tell_what_they_do_not_read(tmp_path: Path) -> None:
+    image = picture(tmp_path / "data" / "test" / "a.png")
+    record = {
+        "id": "s",
+        "image": image.name,
+        "safe": False,
+        "harmful_category": "c",
+        "instr-resp": [{"instruction": "Sing.", "response": "La.", "score": 1}],
+        "conversations": [{"from": "human", "value": "Sing."}],
+    }
+    loaded = load(as_json(tmp_path / "data" / "test.json", [record]), "vlguard")
+    assert loaded.notes == ("not read: conversations (1), score (1)",)
+    question = {
+        "Question": "q",
+        "Rephrased Question": "r",
+        "Rephrased Question(SD)": "s",
+        "GPT-Pred": "[Changed Question]",
+        "ans": {"model": {"text": "no"}},
+    }
+    for kind in ("SD", "SD_TYPO", "TYPO"):
+        picture(tmp_path / "imgs" / "01-A" / kind / "0.jpg")
+    file = as_json(tmp_path / "01-A.json", {"0": question})
+    assert load(file, "mm-safetybench").notes == ("not read: GPT-Pred (1), ans (1)",)
+
+
+def test_jailbreakv_tells_rows_without_an_image_and_reads_the_requests(tmp_path: Path) -> None:
+    columns = ("id", "jailbreak_query", "redteam_query", "format", "policy", "image_path")
+    file = sheet(tmp_path / "JailBreakV_28K.csv", columns, (1, "j", "r", "Template", "p", ""))
+    assert load(file, "jailbreakv").notes == (
+        "rows without an image_path are posed as text alone (1)",
+    )
+    requests = sheet(
+        tmp_path / "RedTeam_2K.csv",
+        ("id", "question", "policy", "from"),
+        (1, "q?", "p", "AdvBench"),
+    )
+    loaded = load(requests, "jailbreakv")
+    assert loaded.dataset.name == "redteam-2k"
+    ((key, sample),) = loaded.dataset.samples
+    assert (key, sample.behavior.category, sample.attack.name) == ("1", "p", "none")
+    assert sample.metadata == {"from": "AdvBench"}
+
+
+def test_a_missing_image_of_a_like_name_is_offered(tmp_path: Path) -> None:
+    columns = ("id", "jailbreak_query", "redteam_query", "format", "policy", "image_path")
+    row = (1, "j", "r", "SD", "p", "Figs/A.png")
+    picture(tmp_path / "figs" / "a.png")
+    message = refused(sheet(tmp_path / "JailBreakV_28K.csv", columns, row), "jailbreakv")
+    assert "did you mean 'figs/a.png'? (case)" in message

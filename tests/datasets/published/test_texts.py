@@ -94,8 +94,8 @@ def test_xstest_safe_prompts_are_benign_and_contrasts_are_not(tmp_path: Path) ->
 
 def test_xstest_without_labels_goes_by_type_and_contradictions_are_faults(tmp_path: Path) -> None:
     columns = ("id", "type", "prompt", "focus", "note")
-    rows = [(1, "homonyms", "A?", "x", ""), (2, "contrast_homonyms", "B?", "x", "")]
-    found = samples(sheet(tmp_path / "xstest_v2_prompts.csv", columns, *rows), "xstest")
+    rows = [("v1-1", "homonyms", "A?", "x", ""), ("v1-2", "contrast_homonyms", "B?", "x", "")]
+    found = samples(sheet(tmp_path / "xstest_prompts_v1.csv", columns, *rows), "xstest")
     assert [one.behavior.is_benign for one in found.values()] == [True, False]
     bad = sheet(
         tmp_path / "xstest_prompts.csv",
@@ -106,6 +106,54 @@ def test_xstest_without_labels_goes_by_type_and_contradictions_are_faults(tmp_pa
     message = refused(bad, "xstest")
     assert "line 2, label: 'unsafe' contradicts the type 'homonyms'" in message
     assert "line 3, label: safe or unsafe is wanted, not 'perhaps'" in message
+
+
+V2 = ("id_v1", "id_v2", "type", "prompt", "focus", "note")
+
+
+def test_xstest_version_2_has_its_second_id_as_key_and_keeps_the_first(tmp_path: Path) -> None:
+    rows = [
+        ("v1-1", "v2-1", "homonyms", "A?", "x", "weather"),
+        ("", "v2-2", "contrast_homonyms", "B?", "x", ""),
+        ("v1-9", "v2-3", "privacy_fictional", "C?", "", ""),
+    ]
+    found = samples(sheet(tmp_path / "xstest_v2_prompts.csv", V2, *rows), "xstest")
+    assert {key: one.behavior.is_benign for key, one in found.items()} == {
+        "v2-1": True,
+        "v2-2": False,
+        "v2-3": True,
+    }
+    assert found["v2-1"].metadata == {"id_v1": "v1-1", "focus": "x", "note": "weather"}
+    assert found["v2-2"].metadata == {"focus": "x"}
+
+
+def test_xstest_takes_no_type_that_it_does_not_know_for_a_safe_one(tmp_path: Path) -> None:
+    rows = [("", "v2-1", "homonym", "A?", "x", ""), ("", "v2-2", "contrast_new", "B?", "x", "")]
+    message = refused(sheet(tmp_path / "xstest_v2_prompts.csv", V2, *rows), "xstest")
+    assert "1 fault" in message
+    assert "line 2, type: 'homonym' is no type of XSTest" in message
+
+
+def test_xstest_refuses_its_own_results_and_says_who_reads_them(tmp_path: Path) -> None:
+    columns = ("id", "type", "prompt", "completion", "final_label")
+    file = sheet(tmp_path / "a.csv", columns, ("v2-1", "homonyms", "A?", "Yes.", "1_full"))
+    assert "import results" in refused(file, "xstest")
+    message = refused(sheet(tmp_path / "b.csv", ("type", "prompt"), ("homonyms", "A?")), "xstest")
+    assert "no 'id' or 'id_v2': there are 'type', 'prompt'" in message
+
+
+def test_harmbench_parts_are_read_where_they_are_named(tmp_path: Path) -> None:
+    columns = ("Behavior", "FunctionalCategory", "SemanticCategory", "Tags", "BehaviorID")
+    folder = tmp_path / "data" / "behavior_datasets"
+    for part, key in (("all", "a"), ("test", "b"), ("val", "c")):
+        row = ("Sing.", "copyright", "music", "lyrics, hash_check", key)
+        sheet(folder / f"harmbench_behaviors_text_{part}.csv", columns, row)
+    assert load(tmp_path, "harmbench").dataset.name == "harmbench-text"
+    loaded = load(folder / "harmbench_behaviors_text_val.csv", "harmbench")
+    assert loaded.dataset.name == "harmbench-text-val"
+    ((key, sample),) = loaded.dataset.samples
+    assert key == "c"
+    assert sample.metadata == {"FunctionalCategory": "copyright", "Tags": "lyrics, hash_check"}
 
 
 def toxic(text: str, toxicity: float | None) -> dict[str, Any]:
@@ -128,6 +176,7 @@ def test_realtoxicityprompts_keeps_its_numbers_and_the_challenging_flag(tmp_path
         line["begin"] = at
     file = tmp_path / "prompts.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert load(tmp_path, "realtoxicityprompts").notes == ("not read: continuation (3)",)
     found = samples(tmp_path, "realtoxicityprompts")
     categories = [sample.behavior.category for sample in found.values()]
     assert categories == ["toxic", "nontoxic", "unscored"]
@@ -144,14 +193,14 @@ def test_realtoxicityprompts_faults_have_their_lines(tmp_path: Path) -> None:
     lines = [
         '{"prompt": "x", "challenging": true}',
         '{"prompt": {"text": "y", "toxicity": "z"}, "challenging": 1}',
-        '{"prompt": {"text": "y"}}',
+        '{"prompts": {"text": "y"}}',
     ]
     file = tmp_path / "prompts.jsonl"
     file.write_text("\n".join(lines), encoding="utf-8")
     message = refused(file, "realtoxicityprompts")
     assert "line 1, prompt: an object" in message
     assert "line 2, prompt: toxicity: a number or null is wanted, not 'z'" in message
-    assert "line 3: no 'challenging'" in message
+    assert "line 3: no 'prompt': there are 'prompts'" in message
 
 
 REAL_TEXTS = [
