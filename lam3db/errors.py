@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
 
 class Lam3Error(Exception):
-    """Something a person can put right; its text is shown as it is."""
+    """Something a person can put right; its text is shown as it is.
+
+    ``of_sample``: its cause lies in one sample and says nothing of the others.
+    """
+
+    of_sample = False
 
 
 class ConfigError(Lam3Error):
@@ -43,13 +48,18 @@ class ConfigError(Lam3Error):
 class InputError(Lam3Error):
     """A file from outside is refused whole; ``faults`` holds each reason on its own."""
 
-    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, faults: Sequence[str] = (), *, of_sample: bool = False
+    ) -> None:
         super().__init__("\n  ".join([message, *faults]))
         self.faults = tuple(faults)
+        self.of_sample = of_sample
 
 
 class MediaError(Lam3Error):
     """One image cannot be used; the text names the reason, not the file."""
+
+    of_sample = True
 
 
 class MissingDependencyError(Lam3Error):

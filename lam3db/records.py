@@ -300,17 +300,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt that produced nothing, with its cause; never a stand-in for a result."""
+    """An attempt that produced nothing, with its cause; never a stand-in for a result.
+
+    ``of_sample``: the cause lies in this one sample (its length, its image, a filter), so that it
+    says nothing of the others; not stored.
+    """
 
     error_class: str
     message: str
     retryable: bool = False
+    of_sample: bool = field(default=False, compare=False)
 
     @classmethod
     def from_exception(cls, error: BaseException, *, retryable: bool = False) -> Self:
         """Describe ``error``, without secrets and not endlessly long."""
         message = redact(str(error) or repr(error))[:_MESSAGE_LIMIT]
-        return cls(type(error).__name__, message, retryable)
+        of_sample = bool(getattr(error, "of_sample", False))
+        return cls(type(error).__name__, message, retryable, of_sample)
 
     @property
     def fingerprint(self) -> str:

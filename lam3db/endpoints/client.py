@@ -224,4 +224,7 @@ class Client:
             return f"{fault}; nothing is left to spend there, and trying again would not help"
         if fault.kind == "NoSuchModelError":
             return f"{fault}; see whether url and model are right (`lam3db doctor --online`)"
+        if fault.kind == "UnsupportedParameterError":
+            more = fault.cure and f"; {fault.cure}"
+            return f"{fault}; every other request would be refused alike{more}"
         return str(fault)

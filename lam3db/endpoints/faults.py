@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from lam3db.endpoints.refusals import cure, objection
 from lam3db.endpoints.retry import asked_wait
 from lam3db.redaction import redact
 
@@ -41,14 +42,29 @@ class Way(Enum):
 
 
 class FaultError(Exception):
-    """A request without a usable answer. ``kind`` becomes the failure's error class."""
+    """A request without a usable answer. ``kind`` becomes the failure's error class.
 
-    def __init__(self, way: Way, kind: str, text: str, wait_s: float | None = None) -> None:
+    ``of_sample``: it is about this request's sample (its length, its image, a filter) and says
+    nothing of the others. ``cure``: what to change, for a fault that ends the job.
+    """
+
+    def __init__(
+        self,
+        way: Way,
+        kind: str,
+        text: str,
+        wait_s: float | None = None,
+        *,
+        of_sample: bool = False,
+        cure: str = "",
+    ) -> None:
         super().__init__(_printable(redact(text[: 4 * _SHOWN]))[: 2 * _SHOWN])
         self.way = way
         self.kind = kind
         self.wait_s = wait_s
         """Seconds the endpoint asks to wait; None where it asks nothing."""
+        self.of_sample = of_sample
+        self.cure = cure
         self.billed = False
         """Whether the endpoint may have worked on the request all the same."""
 
@@ -129,6 +145,10 @@ def classify(reply: ErrorReply) -> FaultError:
     if reply.names(*_SPENT):
         way, kind = Way.END, "QuotaExhaustedError"
     wait_s = asked_wait(reply.headers)
+    about = objection(status, reply.value, reply.text)
+    if about.about == "form" and way is Way.ITEM:
+        remedy = cure(reply.words, about.names)
+        return FaultError(Way.END, "UnsupportedParameterError", reply.words, cure=remedy)
     if way is Way.AGAIN and wait_s is not None:
         way = Way.WAIT
-    return FaultError(way, kind, reply.words, wait_s)
+    return FaultError(way, kind, reply.words, wait_s, of_sample=about.about == "sample")

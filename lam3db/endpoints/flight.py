@@ -155,7 +155,8 @@ class Flight(Generic[T]):
             return _Left
         except FaultError as fault:
             # a thread cut off is not a connection lost
-            failed = Failed(fault.kind, str(fault), retryable=fault.way is not Way.ITEM)
+            again = fault.way is not Way.ITEM
+            failed = Failed(fault.kind, str(fault), again, of_sample=fault.of_sample)
             return _Left if self._closed else failed
         except Exception as error:  # noqa: BLE001 - making a body may raise anything; it is told
             return Failed.from_exception(error)

@@ -196,9 +196,11 @@ class LlmJudge:
         """Return a failure where the sample has no text for what the judge must see."""
         shown = {piece.field for _, pieces in self.template.messages for piece in pieces}
         if "behavior" in shown and is_blank(subject.behavior or ""):
-            return Failed("InputError", "this judge needs a behavior, and the sample names none")
+            text = "this judge needs a behavior, and the sample names none"
+            return Failed("InputError", text, of_sample=True)
         if "prompt" in shown and subject.prompt is None:
-            return Failed("InputError", "this judge needs a prompt, and was shown none")
+            text = "this judge needs a prompt, and was shown none"
+            return Failed("InputError", text, of_sample=True)
         return None
 
     def _messages(self, subject: Subject) -> tuple[Any, ...]:

@@ -132,7 +132,7 @@ def classify_error(reply: ErrorReply) -> FaultError:
     """Return the fault of an error reply as Google's APIs mean it."""
     kind = _error_type(reply)
     if kind is not None:
-        return FaultError(Way.ITEM, kind, reply.words)
+        return FaultError(Way.ITEM, kind, reply.words, of_sample=True)
     reasons = _reasons(reply)
     said = str(reply.error.get("message", ""))
     if reasons & set(_KEY_REASONS) or "API key not valid" in said:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 Scores = tuple[float, ...]
 """One number per output of the model, in its order."""
-_NO_PROMPT = Failed("PromptMissingError", "the judge reads the prompt too, and there is none")
+_NO_PROMPT = Failed(
+    "PromptMissingError", "the judge reads the prompt too, and there is none", of_sample=True
+)
 _UNREADABLE = Finding(ScoreStatus.ABSTAINED, explanation="the tokenizer leaves nothing of the text")
 
 

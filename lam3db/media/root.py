@@ -120,7 +120,10 @@ class MediaRoot:
             if self._fs.exists(place):
                 return place
         message = f"image {sha256[:12]} is not in the media root {self.root}"
-        raise MediaError(f"{message}: set LAM3DB_MEDIA to where it lies, or add the dataset again")
+        cure = "set LAM3DB_MEDIA to where it lies, or add the dataset again"
+        error = MediaError(f"{message}: {cure}")
+        error.of_sample = self._fs.exists(self._base)  # without a root every image is missing
+        raise error
 
     def has(self, sha256: str) -> bool:
         """Tell whether there is a file under this digest, whatever is in it."""

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import gc
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -253,7 +253,7 @@ def _judged(error: Exception) -> Failed:
     """
     text = str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return Failed.from_exception(error, retryable=True)
+        return replace(Failed.from_exception(error, retryable=True), of_sample=True)
     broken: Any = getattr(torch, "AcceleratorError", ())
     if isinstance(error, broken) or "CUDA error" in text:
         raise ModelError(f"the device failed ({text.splitlines()[0]}): run again") from error

@@ -232,7 +232,8 @@ def _finish_reason(word: Any) -> FinishReason:
     """Return why the answer ended; raise FaultError where there is none, or nobody knows."""
     meaning = read_finish_reason(word) if isinstance(word, str) else None
     if isinstance(meaning, NoAnswer):
-        raise FaultError(Way.ITEM, meaning.error_class, meaning.why)
+        filtered = meaning.error_class == "ContentFilterError"
+        raise FaultError(Way.ITEM, meaning.error_class, meaning.why, of_sample=filtered)
     if meaning is None:
         said = f"stopped for {str(word)[:_SHOWN]!r}, which is no end of an answer"
         raise FaultError(Way.ITEM, "UnknownFinishError", said)

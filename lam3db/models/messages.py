@@ -22,7 +22,7 @@ def with_system_prompt(messages: tuple[Message, ...], system: str) -> tuple[Mess
 
     """
     if not messages:
-        raise InputError("a sample without messages: there is nothing to answer")
+        raise InputError("a sample without messages: there is nothing to answer", of_sample=True)
     for message in messages:
         _check_text(message)
     if not system or any(message.role == "system" for message in messages):
@@ -35,5 +35,6 @@ def _check_text(message: Message) -> None:
         if isinstance(part, TextPart) and (found := _LONE_SURROGATE.search(part.text)):
             raise InputError(
                 f"the text holds half a character (lone surrogate U+{ord(found[0]):04X} at "
-                f"position {found.start()}), which no tokenizer can encode"
+                f"position {found.start()}), which no tokenizer can encode",
+                of_sample=True,
             )

@@ -82,7 +82,8 @@ class Preparer:
         digests = images_of(messages)
         if digests and not self._renderer.images:
             raise InputError(
-                f"{len(digests)} images for a model without eyes: take an image-text model"
+                f"{len(digests)} images for a model without eyes: take an image-text model",
+                of_sample=True,
             )
         images = [self._open_image(digest) for digest in digests]
         return [self._padded(image) for image in images] if self._pads else images
@@ -118,7 +119,7 @@ class Preparer:
                 for text, safe, alive in zip(texts, protected, live, strict=True)
             ]
         prompt = self._rendered(messages, texts, continued=continued)
-        self._check_images(prompt, len(images))
+        self._check_images(prompt, len(images), texts)
         start = self._processor.tokenizer.bos_token
         arguments = {
             "text": [prompt],
@@ -143,20 +144,22 @@ class Preparer:
     ) -> str:
         return self._renderer.render(messages, texts, continued=continued)
 
-    def _check_images(self, prompt: str, images: int) -> None:
+    def _check_images(self, prompt: str, images: int, texts: list[str]) -> None:
         token = getattr(self._processor, "image_token", None)
         if token and (count := prompt.count(token)) != images:
             message = f"{count} {token} markers in the prompt for {images} images"
             cure = (
                 "" if self._markers else f" (markers: control sends a {token} of the text as one)"
             )
-            raise InputError(f"{message}: the model cannot be fed that{cure}")
+            own = any(token in text for text in texts)
+            raise InputError(f"{message}: the model cannot be fed that{cure}", of_sample=own)
 
     def _check_length(self, count: int) -> None:
         if self._context is not None and count + self._room > self._context:
             raise InputError(
                 f"a prompt of {count} tokens and max_new_tokens {self._room} exceed the model's "
-                f"context of {self._context}: it is not cut; shorten it or ask for less"
+                f"context of {self._context}: it is not cut; shorten it or ask for less",
+                of_sample=self._room < self._context,
             )
 
 

@@ -48,7 +48,8 @@ class Renderer:
         tail = ""
         if continued:
             if any(isinstance(part, ImagePart) for part in messages[-1].parts):
-                raise InputError("an answer that begins with an image cannot be continued")
+                text = "an answer that begins with an image cannot be continued"
+                raise InputError(text, of_sample=True)
             kept = len(texts) - len(texts_of(messages[-1:]))
             messages, texts, tail = messages[:-1], texts[:kept], "\n".join(texts[kept:])
         return self._chat(messages, texts) + tail

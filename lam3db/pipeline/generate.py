@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 WINDOW = 256
 """Requests handed to a model at once: it sorts and batches within them."""
-_UNPOSED = Failed("NoPromptError", "the sample came with results of others, and without a prompt")
+_UNPOSED = Failed(
+    "NoPromptError",
+    "the sample came with results of others, and without a prompt",
+    of_sample=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
