@@ -287,7 +287,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said. ``latency_ms`` is the wall time from its batch's start to its own end."""
+    """What a model said. ``latency_ms`` is the wall time from its batch's start to its own end.
+
+    ``reasoning`` is what it thought first, where it is known to think: no part of ``text``, and
+    None where there is none. ``raw_text`` holds both, as far as they came in one text.
+    """
 
     raw_text: str
     text: str
@@ -296,6 +300,7 @@ class Answer:
     completion_tokens: int
     latency_ms: float
     batch_size: int = 1
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

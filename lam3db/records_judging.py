@@ -81,6 +81,7 @@ class Subject:
     """Exactly what a judge is shown; parts it does not see are None or empty.
 
     ``findings`` is what an ensemble sees: one per member, in the order of its identity.
+    ``reasoning`` is None, too, where the model did not think.
     """
 
     response: str
@@ -88,6 +89,7 @@ class Subject:
     behavior: str | None = None
     images: tuple[str, ...] = ()
     findings: tuple[MemberFinding, ...] = ()
+    reasoning: str | None = None
     _digest: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -109,6 +111,8 @@ class Subject:
             value["images"] = list(self.images)
         if self.findings:
             value["findings"] = [finding.to_json() for finding in self.findings]
+        if self.reasoning is not None:
+            value["reasoning"] = hashing.text_digest(self.reasoning).hex()
         return hashing.digest("subject", value)
 
 

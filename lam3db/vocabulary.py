@@ -45,6 +45,8 @@ class Sees(StrEnum):
     PROMPT = "prompt"
     BEHAVIOR = "behavior"
     IMAGE = "image"
+    REASONING = "reasoning"
+    """What the model thought before it answered: shown only to a judge whose file names it."""
     FINDINGS = "findings"
     """What other judges said: only an ensemble sees that."""
 

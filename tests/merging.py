@@ -186,7 +186,7 @@ def withhold(conn: Connection, table: str, where: str, author: str = "me") -> No
     uid = new_uid()
     conn.execute(text(made), {"u": uid, "a": author})
     bodies = {
-        "generation": "text = NULL, raw_text = NULL,",
+        "generation": "text = NULL, raw_text = NULL, reasoning = NULL,",
         "sample": "messages = NULL, prompt = NULL,",
         "behavior": "text = NULL,",
         "finding": "explanation = NULL, raw_output = NULL,",
@@ -229,7 +229,8 @@ FACTS = {
                 LEFT JOIN dataset d ON d.id = r.dataset_id
                 LEFT JOIN judge j ON j.id = r.judge_id
                 JOIN environment n ON n.id = r.environment_id""",
-    "generation": f"""SELECT {_KEY}, g.text, g.raw_text, o.text_digest FROM {_GENERATION}
+    "generation": f"""SELECT {_KEY}, g.text, g.raw_text, g.reasoning, g.reasoning_digest,
+                         o.text_digest FROM {_GENERATION}
                         LEFT JOIN generation o ON o.id = g.origin_id""",
     "finding": """SELECT j.digest, f.subject_digest, f.status, f.value, f.verdict, f.explanation,
                          f.raw_output, f.author, f.reason, a.attribute, a.value

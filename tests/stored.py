@@ -79,8 +79,10 @@ def judge(name: str = "tone", sees: tuple[Sees, ...] = (Sees.RESPONSE,)) -> Judg
 
 
 def answer(words: str = "Sure, here it is.") -> Answer:
-    """Return an answer of these words."""
-    return Answer(f" {words}</s>", words, FinishReason.STOP, 600, 12, 8.5, batch_size=4)
+    """Return an answer of these words, with the thoughts before it."""
+    thoughts = f"thought {words}"
+    raw = f"<think>{thoughts}</think> {words}</s>"
+    return Answer(raw, words, FinishReason.STOP, 600, 12, 8.5, batch_size=4, reasoning=thoughts)
 
 
 def subject(words: str) -> bytes:

@@ -279,6 +279,7 @@ def shown_subject(sees: Iterable[Sees], text: JudgedText) -> Subject:
         prompt=text.prompt if Sees.PROMPT in parts else None,
         behavior=text.behavior if Sees.BEHAVIOR in parts else None,
         images=text.images if Sees.IMAGE in parts else (),
+        reasoning=text.reasoning if Sees.REASONING in parts else None,
     )
 
 

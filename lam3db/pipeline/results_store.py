@@ -354,6 +354,7 @@ def _answer(record: ResultRecord) -> Answer:
         record.prompt_tokens,
         record.completion_tokens,
         record.latency_ms,
+        reasoning=record.reasoning,
     )
 
 
@@ -365,4 +366,5 @@ def _subject(record: ResultRecord, sees: frozenset[Sees]) -> bytes:
         prompt=text_of(messages) if Sees.PROMPT in sees else None,
         behavior=record.behavior.text if Sees.BEHAVIOR in sees else None,
         images=images_of(messages) if Sees.IMAGE in sees else (),
+        reasoning=record.reasoning if Sees.REASONING in sees else None,
     ).digest

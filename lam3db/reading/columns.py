@@ -25,7 +25,7 @@ _KINDS: dict[Kind, tuple[str, ...]] = {
     ),
     "number": ("latency_ms", "value", "threshold"),
     "flag": ("is_benign", "is_withheld", "unsafe"),
-    "text": ("sample", "behavior", "prompt", "text", "raw_text", "explanation"),
+    "text": ("sample", "behavior", "prompt", "text", "raw_text", "reasoning", "explanation"),
     "word": (
         "model", "model_digest", "config_digest", "dataset", "category", "attack", "finish_reason",
         "run", "judge", "judge_kind", "judge_digest", "heading", "status", "verdict", "operator",

@@ -55,6 +55,7 @@ def answer_text(answer: AnswerDetail, find: Callable[[str], str], width: int = 1
         "",
         *_raw(answer, width),
         "",
+        *_reasoning(answer, width),
         "Scores",
         *([line for score in answer.scores for line in _score(score, width)] or ["  none yet"]),
         "",
@@ -100,6 +101,13 @@ def _raw(answer: AnswerDetail, width: int) -> list[str]:
     if answer.raw_text == answer.text:
         return ["Raw text: the same"]
     return ["Raw text", *_body(answer, answer.raw_text, width)]
+
+
+def _reasoning(answer: AnswerDetail, width: int) -> list[str]:
+    """Return what the model thought first; nothing where it did not (or that is withheld)."""
+    if answer.reasoning is None:
+        return []
+    return ["Reasoning (no part of the answer)", *_body(answer, answer.reasoning, width), ""]
 
 
 def _quoted(text: str, width: int) -> list[str]:

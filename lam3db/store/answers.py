@@ -73,6 +73,7 @@ class AnswerDetail:
     variant: int
     raw_text: str | None
     text: str | None
+    reasoning: str | None
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
@@ -128,6 +129,7 @@ def load_answer(conn: Connection, generation_id: int) -> AnswerDetail:
         variant=row.variant,
         raw_text=plain(row.raw_text),
         text=plain(row.text),
+        reasoning=plain(row.reasoning),
         finish_reason=row.finish_reason,
         prompt_tokens=row.prompt_tokens,
         completion_tokens=row.completion_tokens,
@@ -164,7 +166,7 @@ _ANSWER = (
         *(t.config.c.digest.label("config_digest"), t.config.c.value.label("settings")),
         *(t.run.c[x] for x in ("uid", "host", "started_at", "code_commit", "code_dirty")),
         *(t.run.c.requested, t.run.c.effective),
-        *(t.withholding.c.author, t.withholding.c.reason),
+        *(_g.reasoning, t.withholding.c.author, t.withholding.c.reason),
     )
     .select_from(t.generation)
     .join(t.sample, _s.id == _g.sample_id)

@@ -54,6 +54,11 @@ class Needs:
         return not self.redact or Sees.BEHAVIOR in self.sees
 
     @property
+    def reasoning(self) -> bool:
+        """Whether what a model thought comes along: only for a judge that sees it."""
+        return Sees.REASONING in self.sees
+
+    @property
     def labels(self) -> bool:
         """Whether attack, target and metadata come along: a whole sample's digest needs them."""
         return self.prompt and self.behavior
@@ -95,7 +100,7 @@ def fill_bundle(
     selection = _put_selection(home, out, samples)
     environment = writes.put_environment(out, {"bundle": "see the database it was made from"})
     _copy(home, out, t.run, sorted(keys["run_id"]), _run(selection, environment))
-    _copy(home, out, t.generation, generations, _generation)
+    _copy(home, out, t.generation, generations, _generation(needs))
     return Bundled(len(generations), len(samples), images)
 
 
@@ -152,9 +157,10 @@ def _sample(needs: Needs) -> Callable[[Row], Row]:
     return lambda row: row | bare
 
 
-def _generation(row: Row) -> Row:
-    """Return an answer without its raw text, which no judge sees."""
-    return row | {"raw_text": row["text"], "origin_id": None}
+def _generation(needs: Needs) -> Callable[[Row], Row]:
+    """Leave out raw text, which no judge sees, and reasoning that no judge of this bundle does."""
+    bare: Row = {"origin_id": None} | ({} if needs.reasoning else {"reasoning": None})
+    return lambda row: row | bare | {"raw_text": row["text"]}
 
 
 def _run(selection: int, environment: int) -> Callable[[Row], Row]:

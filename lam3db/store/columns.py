@@ -77,6 +77,12 @@ def reference(table: str, name: str | None = None, *, null: bool = False) -> Col
     return Column(name or f"{table}_id", Int, ForeignKey(f"{table}.id"), nullable=null)
 
 
+def optional_digest(name: str) -> Column[bytes]:
+    """Return a column of 32 bytes or nothing, its rule on the column: it was added later."""
+    rule_of_column = rule(f"{name}_length", f"length({name}) = 32")
+    return Column(name, LargeBinary, rule_of_column, nullable=True)
+
+
 def digest(name: str = "digest") -> tuple[Column[bytes], CheckConstraint]:
     """Return a column of 32 bytes."""
     column = Column(name, LargeBinary, nullable=False)

@@ -1,5 +1,8 @@
 """Merging answers: the same text under a key is one row, another text is the next variant.
 
+The reasoning before a text is part of what was said: the same text after other thoughts is
+another variant, or a judge that sees both would seem to have been shown something else.
+
 What must hold: the answer stored here keeps its variant, so numbers read before a merge read
 the same after it; a text is looked for among all variants, so a further merge adds nothing;
 the copies of an answer that is withheld are withheld with it.
@@ -16,6 +19,7 @@ from lam3db.hashing import unescape
 from lam3db.store import tables as t
 from lam3db.store.bulk import select_in
 from lam3db.store.merge_report import NAMED
+from lam3db.store.merge_rows import BODIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +27,11 @@ if TYPE_CHECKING:
     from lam3db.store.merge_rows import Merge, Row
 
     Key = tuple[int, int, int, int]
-    Stored = dict[Key, list[tuple[int, int, bytes]]]
+    Content = tuple[bytes, bytes | None]
+    Stored = dict[Key, list[tuple[int, int, Content]]]
 
 _STORED = (
-    "SELECT id, sample_id, replicate, variant, text_digest FROM generation"
+    "SELECT id, sample_id, replicate, variant, text_digest, reasoning_digest FROM generation"
     " WHERE model_version_id = ? AND config_id = ? AND replicate BETWEEN ? AND ? AND sample_id"
 )
 
@@ -48,11 +53,12 @@ def _put(m: Merge, rows: Sequence[Any]) -> None:
     here: dict[int, int] = {}
     for there, row in zip(rows, made, strict=True):
         texts = stored[_key(row)]
-        same = next((one for one, _, digest in texts if digest == row["text_digest"]), None)
+        content = _content(row["text_digest"], row["reasoning_digest"])
+        same = next((one for one, _, stored_one in texts if stored_one == content), None)
         if same is None:
             row["variant"] = max((variant for _, variant, _ in texts), default=-1) + 1
             new.append((there, row))
-            texts.append((-there.id - 1, row["variant"], row["text_digest"]))
+            texts.append((-there.id - 1, row["variant"], content))
         else:
             here[there.id] = same
     if new and m.source.is_bundle:
@@ -70,22 +76,27 @@ def _put(m: Merge, rows: Sequence[Any]) -> None:
 
 
 def _stored(m: Merge, rows: Sequence[Row]) -> Stored:
-    """Return what is stored under the keys of these rows: (id, variant, text's digest)."""
+    """Return what is stored under the keys of these rows: (id, variant, digests of the texts)."""
     wanted: dict[tuple[int, int], set[int]] = defaultdict(set)
     for row in rows:
         wanted[row["model_version_id"], row["config_id"]].add(row["sample_id"])
     found: Stored = defaultdict(list)
     replicates = [row["replicate"] for row in rows]
     for pair, samples in wanted.items():
-        for one, sample, replicate, variant, digest in select_in(
+        for one, sample, replicate, variant, *digests in select_in(
             m.conn,
             _STORED,
             (*pair, min(replicates), max(replicates)),
             sorted(samples),
             "bigint",
         ):
-            found[(*pair, sample, replicate)].append((one, variant, bytes(digest)))
+            found[(*pair, sample, replicate)].append((one, variant, _content(*digests)))
     return found
+
+
+def _content(text_digest: bytes, reasoning_digest: bytes | None) -> Content:
+    """Return what makes two answers under one key the same."""
+    return bytes(text_digest), None if reasoning_digest is None else bytes(reasoning_digest)
 
 
 def _key(row: Row) -> Key:
@@ -99,7 +110,7 @@ def _insert(m: Merge, rows: Sequence[Row]) -> None:
     withheld = dict(map(tuple, select_in(m.conn, asked, (), origins, "bigint")))
     for row in rows:
         if row["origin_id"] in withheld:
-            row |= {"withheld_id": withheld[row["origin_id"]], "text": None, "raw_text": None}
+            row |= {"withheld_id": withheld[row["origin_id"]], **BODIES["generation"]}
     m.insert(t.generation, rows)
 
 
@@ -122,7 +133,7 @@ def _withhold_copies(m: Merge, originals: Sequence[int]) -> None:
         asked = select(g.id).where(g.origin_id == one, g.withheld_id.is_(None))
         copies = m.conn.execute(asked).scalars().all()
         change = update(t.generation).where(g.id.in_(copies))
-        m.conn.execute(change.values(text=None, raw_text=None, withheld_id=by))
+        m.conn.execute(change.values(BODIES["generation"] | {"withheld_id": by}))
         m.report.updated += len(copies)
         for copy in copies:
             m.report.note("withheld", f"generation {copy}: a copy of {one}, which is withheld")

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-_BODIES: dict[str, dict[str, Any]] = {
+BODIES: dict[str, dict[str, Any]] = {
     "media": {},
     "behavior": {"text": None},
     "sample": {"messages": None, "prompt": None},
-    "generation": {"text": None, "raw_text": None},
+    "generation": {"text": None, "raw_text": None, "reasoning": None},
     "finding": {"explanation": None, "raw_output": None},
 }
 
@@ -116,7 +116,7 @@ class Merge:
         self.ids.put(table.name, pairs)
         self.report.add(table.name, len(new), len(page) - len(new))
         added = {row.id for row in new}
-        if table.name in _BODIES and not self.source.is_bundle:
+        if table.name in BODIES and not self.source.is_bundle:
             here = dict(pairs)
             self.withhold(table, [(row, here[row.id]) for row in page if row.id not in added])
         return added
@@ -140,7 +140,7 @@ class Merge:
         bare = self._with_body(table, [here for _, here in there])
         rows = [(row, here) for row, here in there if here in bare]
         for row, here in rows:
-            changes = _BODIES[table.name] | {"withheld_id": by[row.withheld_id]}
+            changes = BODIES[table.name] | {"withheld_id": by[row.withheld_id]}
             if table is t.sample:
                 changes |= _emptied(row)
             self.conn.execute(update(table).where(table.c.id == here).values(changes))

@@ -103,10 +103,11 @@ SELECT t.sample_id, t.replicate, t.attempts, f.retryable
 _LINK = f"""
 INSERT INTO generation (model_version_id, config_id, sample_id, replicate, variant, run_id,
        origin_id, raw_text, text, text_digest, finish_reason, prompt_tokens, completion_tokens,
-       latency_ms, batch_size, withheld_id, created_at)
+       latency_ms, batch_size, withheld_id, created_at, reasoning_digest, reasoning)
 SELECT o.model_version_id, o.config_id, m.sample_id, o.replicate, 0, :run,
        o.id, o.raw_text, o.text, o.text_digest, o.finish_reason, o.prompt_tokens,
-       o.completion_tokens, o.latency_ms, o.batch_size, o.withheld_id, :now
+       o.completion_tokens, o.latency_ms, o.batch_size, o.withheld_id, :now,
+       o.reasoning_digest, o.reasoning
   FROM (SELECT ss.sample_id, g.replicate, min(g.id) AS origin_id
           FROM selection_sample ss
          CROSS JOIN sample s

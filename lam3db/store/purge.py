@@ -159,7 +159,7 @@ _EMPTY = {
     " attack_parameters = '{}', ",
     "behavior": "text = NULL, ",
     "media": "",
-    "generation": "text = NULL, raw_text = NULL, ",
+    "generation": "text = NULL, raw_text = NULL, reasoning = NULL, ",
     "finding": "explanation = NULL, raw_output = NULL, ",
 }
 

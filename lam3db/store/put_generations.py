@@ -1,8 +1,8 @@
 """Writing answers.
 
 What must hold: one key (model version, config, sample, replicate, variant) has one row, the
-first; its digest is that of the text as it came; the text of an answer to a sample that is
-withheld by now is not kept; the caller is told how many were really new.
+first; its digests are those of the texts as they came; no text of an answer to a sample that is
+withheld by now is kept; the caller is told how many were really new.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ _COLUMNS = (
     "batch_size",
     "withheld_id",
     "created_at",
+    "reasoning_digest",
+    "reasoning",
 )
 
 
@@ -89,8 +91,16 @@ def put_generations(
                 answer.batch_size,
                 gone.get(row.sample_id),
                 at,
+                *_reasoning(answer, is_gone=row.sample_id in gone),
             )
             for row in ordered
             for answer in (row.answer,)
         ],
     )
+
+
+def _reasoning(answer: Answer, *, is_gone: bool) -> tuple[bytes | None, str | None]:
+    """Return the digest of the reasoning, and the reasoning where it may be kept."""
+    if answer.reasoning is None:
+        return None, None
+    return text_digest(answer.reasoning), None if is_gone else escape(answer.reasoning)

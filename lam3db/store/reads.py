@@ -42,6 +42,7 @@ class JudgedText:
     prompt: str | None
     behavior: str | None
     images: tuple[str, ...]
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,15 @@ def load_judged(
     """
     left_out = f"IN (SELECT id FROM withholding WHERE author = '{BUNDLE}')"
     unseen = "" if {Sees.PROMPT, Sees.IMAGE} & set(sees) else f" OR s.withheld_id {left_out}"
+    thinks = Sees.REASONING in sees
+    whole = " AND (g.reasoning IS NOT NULL OR g.reasoning_digest IS NULL)" if thinks else ""
     unmeant = "" if Sees.BEHAVIOR in sees else f" OR b.withheld_id {left_out}"
-    asked = f"""SELECT g.id, g.text, s.prompt, b.text AS behavior, s.id AS sample_id
+    asked = f"""SELECT g.id, g.text, s.prompt, b.text AS behavior, s.id AS sample_id,
+                      {"g.reasoning" if thinks else "NULL"} AS reasoning
                  FROM generation g JOIN sample s ON s.id = g.sample_id
                  JOIN behavior b ON b.id = s.behavior_id
                 WHERE g.withheld_id IS NULL AND (s.withheld_id IS NULL{unseen})
-                  AND (b.withheld_id IS NULL{unmeant}) AND g.id"""
+                  AND (b.withheld_id IS NULL{unmeant}){whole} AND g.id"""
     rows = select_in(conn, asked, (), list(generation_ids), "bigint")
     looks = Sees.IMAGE in sees
     images = _images(conn, sorted({row.sample_id for row in rows})) if looks else {}
@@ -139,8 +143,9 @@ def load_judged(
             plain(prompt) if asks else None,
             plain(behavior) if aims else None,
             images.get(sample_id, ()),
+            plain(reasoning),
         )
-        for one, words, prompt, behavior, sample_id in rows
+        for one, words, prompt, behavior, sample_id, reasoning in rows
     }
 
 

@@ -271,6 +271,9 @@ run = _c.table(
     Index(None, "model_version_id", "config_id"),
 )
 
+REASONING = "reasoning IS NULL OR (reasoning_digest IS NOT NULL AND withheld_id IS NULL)"
+"""A digest without its text: withheld with the answer, or left out of a bundle."""
+
 generation = _c.table(
     "generation",
     _c.identity(),
@@ -291,6 +294,8 @@ generation = _c.table(
     _c.integer("batch_size"),
     _c.reference("withholding", "withheld_id", null=True),
     _c.integer("created_at"),
+    _c.optional_digest("reasoning_digest"),
+    _c.text("reasoning", _c.rule("reasoning", REASONING), null=True),
     UniqueConstraint(
         "model_version_id",
         "config_id",

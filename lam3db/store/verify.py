@@ -40,6 +40,7 @@ from lam3db.store.put_runs import config_columns
 from lam3db.store.reads import load_judged
 from lam3db.store.rollup_check import rederived
 from lam3db.store.snapshot import broken_keys
+from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import from_json, paged, plain
 
 if TYPE_CHECKING:
@@ -280,17 +281,28 @@ def judge_identity(connection: Connection, row: Any) -> JudgeIdentity:
 
 
 def _generations(store: Readable, checked: Checked) -> None:
-    rows = """SELECT g.id, g.text, g.text_digest, o.text_digest AS origin
+    rows = """SELECT g.id, g.text, g.text_digest, g.reasoning, g.reasoning_digest,
+                     o.text_digest AS origin, o.reasoning_digest AS thought
                 FROM generation g LEFT JOIN generation o ON o.id = g.origin_id ORDER BY g.id"""
     with store.read() as connection:
+        is_bundle = connection.execute(text(_BUNDLED), {"author": BUNDLE}).first() is not None
         for row in _rows(connection, rows):
-            same = row.origin is None or bytes(row.origin) == bytes(row.text_digest)
+            same = row.origin is None or (
+                (row.origin, row.thought) == (row.text_digest, row.reasoning_digest)
+            )
             if not same:
                 checked.expect(str(row.id), right=False, fault="it is no copy of its origin")
             if row.text is None:
                 checked.withheld += 1
                 continue
             checked.expect(str(row.id), text_digest(unescape(row.text)) == bytes(row.text_digest))
+            if row.reasoning_digest is not None and not (is_bundle and row.reasoning is None):
+                thought = text_digest(plain(row.reasoning) or "")
+                same = thought == bytes(row.reasoning_digest)
+                checked.expect(str(row.id), same, "the digest of its reasoning does not match")
+
+
+_BUNDLED = "SELECT 1 FROM withholding WHERE author = :author LIMIT 1"
 
 
 def _scores(store: Readable, checked: Checked) -> None:
@@ -335,6 +347,7 @@ def _subjects_of(connection: Connection, sees: set[Sees], pairs: Any, checked: C
             prompt=there.prompt if Sees.PROMPT in sees else None,
             behavior=there.behavior if Sees.BEHAVIOR in sees else None,
             images=there.images if Sees.IMAGE in sees else (),
+            reasoning=there.reasoning if Sees.REASONING in sees else None,
         )
         same = subject.digest == bytes(row.subject_digest)
         checked.expect(f"of score {row.id}", same, "its judge was shown something else")

@@ -71,6 +71,7 @@ VIEWS = (
             "prompt": "the texts of the sample's messages; NULL where withheld",
             "text": "the answer as judged; NULL where withheld",
             "raw_text": "the answer as the model gave it; NULL where withheld",
+            "reasoning": "what the model thought before it; NULL where it did not, or withheld",
             "finish_reason": "stop, or length where the answer was cut",
             "prompt_tokens": "tokens of the prompt, images included",
             "completion_tokens": "tokens of the answer",

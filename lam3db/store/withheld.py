@@ -31,7 +31,8 @@ _BY = f"""COALESCE(CASE WHEN g.withheld_id IN {_REAL} THEN g.withheld_id END,
 _SAMPLES = f"SELECT id, withheld_id FROM sample WHERE withheld_id IN {_REAL} AND id"
 _ANSWERS = f"""SELECT g.id, {_BY} FROM generation g JOIN sample s ON s.id = g.sample_id
                 WHERE {_BY} IS NOT NULL AND g.id"""
-_FOLLOW_SAMPLES = f"""UPDATE generation SET text = NULL, raw_text = NULL, withheld_id =
+_FOLLOW_SAMPLES = f"""UPDATE generation
+           SET text = NULL, raw_text = NULL, reasoning = NULL, withheld_id =
           (SELECT s.withheld_id FROM sample s WHERE s.id = generation.sample_id)
          WHERE withheld_id IS NULL
            AND sample_id IN (SELECT s.id FROM sample s WHERE s.withheld_id IN {_REAL})"""

@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from lam3db.errors import DatabaseMissingError, StoreError
 from lam3db.records import RunKind
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = migrate.revisions()[-1]
 REVIEWS = ("review", "review_item", "review_part")
+THOUGHTS = ("reasoning", "reasoning_digest")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,14 +57,21 @@ def seed(store: Store) -> None:
         writes.put_findings(conn, run, judge, [row])
 
 
-def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of every table, but what is derived."""
+def contents(url: str) -> dict[str, list[tuple[tuple[str, Any], ...]]]:
+    """Return every row of every table as names and values, but what is derived.
+
+    What a model thought is left out: it goes with a step back below its schema.
+    """
     with connected(url) as conn:
         there = inspect(conn)
         names = set(there.get_table_names())
         return {
             name: sorted(
-                (tuple(row) for row in conn.execute(text(f"SELECT * FROM {name}"))), key=repr
+                (
+                    tuple(pair for pair in row._mapping.items() if pair[0] not in THOUGHTS)
+                    for row in conn.execute(text(f"SELECT * FROM {name}"))
+                ),
+                key=repr,
             )
             for name in metadata.tables
             if name in names - TABLES  # sums are made again
@@ -125,6 +134,38 @@ def test_a_step_back_loses_reviews_and_no_label(store_url: str) -> None:
     migrate.upgrade(store_url)
     after = contents(store_url)
     assert after == before | {name: [] for name in REVIEWS}
+
+
+def test_a_step_back_loses_the_reasoning_and_no_answer(store_url: str) -> None:
+    asked = "SELECT text, raw_text, reasoning, reasoning_digest IS NULL FROM generation ORDER BY id"
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+        with store.read() as conn:
+            before = [tuple(row) for row in conn.execute(text(asked))]
+            shown = conn.execute(text("SELECT reasoning FROM v_generation ORDER BY 1"))
+            assert shown.scalars().all() == sorted(row[2] for row in before)
+    assert all(thoughts and f"<think>{thoughts}" in raw for _, raw, thoughts, _ in before)
+    migrate.downgrade(store_url, "0007")
+    with connected(store_url) as conn:
+        names = {one["name"] for one in inspect(conn).get_columns("generation")}
+        assert not names & set(THOUGHTS)
+        assert conn.execute(text("SELECT count(*) FROM v_generation")).scalar_one() == len(before)
+    migrate.upgrade(store_url)
+    with open_store(store_url, mode="read") as store, store.read() as conn:
+        after = [tuple(row) for row in conn.execute(text(asked))]
+        assert after == [(words, raw, None, 1) for words, raw, _, _ in before]
+        assert differences(store) == []
+
+
+def test_reasoning_needs_its_digest_and_is_withheld_with_its_answer(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+        for change in ("reasoning_digest = NULL", "text = NULL, raw_text = NULL, withheld_id = 1"):
+            with (
+                pytest.raises(IntegrityError, match="ck_generation_reasoning"),
+                store.write() as conn,
+            ):
+                conn.execute(text(f"UPDATE generation SET {change}"))
 
 
 def test_issues_and_the_log_keep_their_rows_on_the_way_up(store_url: str) -> None:

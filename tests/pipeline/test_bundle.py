@@ -320,3 +320,25 @@ def test_scope_narrows_a_bundle(home: str, tmp_path: Path) -> None:
         texts = conn.execute(text("SELECT text FROM generation")).scalars().all()
         assert texts == ["same"]
         assert len(pending.pending_scores(conn, 0, ScoreScope())) == 1
+
+
+@pytest.mark.parametrize(("sees", "there"), [("response", False), ("response, reasoning", True)])
+def test_thoughts_leave_home_for_a_judge_that_sees_them(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sees: str, there: bool
+) -> None:
+    judge_file(tmp_path / "thinking.yaml", "thinking", sees)
+    path = tmp_path / "carried.db"
+    bundle(home, path, str(tmp_path / "thinking.yaml"))
+    assert (b"thought only a" in path.read_bytes()) == there
+    assert merging.faults(str(path)) == []
+    judge_there(path, str(tmp_path / "thinking.yaml"), monkeypatch)
+    merge_database(home, str(path))
+    assert merging.faults(home) == []
+    assert judged_at_home(home, str(tmp_path / "thinking.yaml")) == 0
+
+
+def test_a_judge_that_would_miss_the_thoughts_judges_nothing(home: str, tmp_path: Path) -> None:
+    path = tmp_path / "carried.db"
+    bundle(home, path, "narrow")
+    judge_file(tmp_path / "thinking.yaml", "thinking", "response, reasoning")
+    assert judged_at_home(str(path), str(tmp_path / "thinking.yaml")) == 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import merging
 import pytest
+import stored
 from sqlalchemy import text
 
 from lam3db.errors import ConfigError, NotFoundError
@@ -230,3 +231,25 @@ def test_what_is_being_added_again_is_no_garbage(store: Store) -> None:
     assert remove_garbage(store, found) == 0
     assert place.exists()
     assert find_garbage(store).orphans == ()
+
+
+def test_what_a_model_thought_goes_with_its_answer(store: Store) -> None:
+    purge(store, Target(generations=(1,)), "me", "harmful")
+    asked = "SELECT id FROM generation WHERE {} ORDER BY id"
+    gone = column(store, asked.format("text IS NULL"))
+    assert gone
+    assert column(store, asked.format("reasoning IS NULL")) == gone
+    assert column(store, asked.format("reasoning_digest IS NULL")) == []
+    assert faults(store) == []
+
+
+def test_thoughts_of_a_withheld_sample_are_not_kept_when_they_come(store: Store) -> None:
+    (late,) = column(store, "SELECT sample_id FROM selection_sample WHERE \"key\" = 'k4'")
+    purge(store, Target(dataset="bench"), "me", "unlawful")
+    with store.write() as conn:
+        row = writes.GenerationIn(int(str(late)), 0, stored.answer("late"))
+        assert writes.put_generations(conn, 1, 1, 1, [row]) == 1
+    last = "SELECT {} FROM generation ORDER BY id DESC LIMIT 1"
+    assert column(store, last.format("reasoning")) == [None]
+    assert column(store, last.format("reasoning_digest")) != [None]
+    assert faults(store) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import merging
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from lam3db.pipeline.log_import import import_page
 from lam3db.pipeline.log_page import read_page
 from lam3db.pipeline.merge import merge_database
-from lam3db.records import JudgeIdentity, JudgeKind, RunStatus, Sees
+from lam3db.records import Dataset, JudgeIdentity, JudgeKind, RunKind, RunStatus, Sees, Subject
 from lam3db.store import pending, writes
 from lam3db.store.engine import open_store
 from lam3db.store.merge import MERGED, NOT_MERGED, merge
@@ -355,3 +356,35 @@ def test_one_page_read_in_two_databases_is_one_after_a_merge(tmp_path: Path, tar
             for table in ("issue", "issue_event", "log_entry")
         ]
     assert counts == [1, 4, 2]
+
+
+def test_the_same_text_after_other_thoughts_is_another_variant(tmp_path: Path, target: str) -> None:
+    """A judge that sees the reasoning of one would seem to have judged the other's."""
+    said: list[str] = []
+    for at, thoughts in enumerate(("first", "second", None)):
+        said.append(str(tmp_path / f"{at}.db"))
+        with open_store(said[-1], mode="write") as store, store.write() as conn:
+            rows = (("k", stored.sample(0, image=False)),)
+            selection = writes.put_dataset(conn, Dataset("bench", rows)).selection_id
+            model = writes.put_model_version(conn, stored.model())
+            config = writes.put_config(conn, stored.config())
+            asked = {"model_version_id": model, "config_id": config, "selection_id": selection}
+            run, _ = stored.start(conn, **asked)
+            answer = replace(stored.answer("same"), reasoning=thoughts)
+            row = writes.GenerationIn(stored.sample_ids(conn, selection)[0], 0, answer)
+            writes.put_generations(conn, run, model, config, [row])
+            judge = writes.put_judge(conn, stored.judge(sees=(Sees.RESPONSE, Sees.REASONING)))
+            run, _ = stored.start(conn, RunKind.JUDGE, judge_id=judge)
+            subject = Subject("same", reasoning=thoughts).digest
+            generations = tuple(conn.execute(text("SELECT id FROM generation")).scalars())
+            writes.put_findings(
+                conn, run, judge, [writes.FindingIn(subject, stored.unsafe(0.5), generations)]
+            )
+    for one in (*said, *said):
+        merge_database(target, one)
+    with open_store(target, mode="read") as store, store.read() as conn:
+        asked = "SELECT variant, text, reasoning FROM generation ORDER BY variant"
+        assert [tuple(row) for row in conn.execute(text(asked))] == [
+            (0, "same", "first"), (1, "same", "second"), (2, "same", None),
+        ]  # fmt: skip
+    assert merging.faults(target) == []

@@ -66,7 +66,8 @@ def seed(store: Store) -> None:
         writes.put_policy(conn, judge, JudgePolicy(0.5), "me")
         judging, _ = stored.start(conn, RunKind.JUDGE, judge_id=judge)
         for at, generation in enumerate(conn.execute(text("SELECT id FROM generation")).scalars()):
-            shown = Subject(WORDS, WORDS, f"aim {at}", (media.sha256,))
+            images, thoughts = (media.sha256,), f"thought {WORDS}"
+            shown = Subject(WORDS, WORDS, f"aim {at}", images, reasoning=thoughts)
             finding = writes.FindingIn(shown.digest, stored.unsafe(), (generation,))
             writes.put_findings(conn, judging, judge, [finding])
         pending.advance_watermark(conn, judge)
@@ -97,6 +98,10 @@ DAMAGE = {
     "judge": "UPDATE judge SET version = '2'",
     "judge: its verdicts": "INSERT INTO judge_verdict VALUES (1, 'refused')",
     "generation": "UPDATE generation SET text = 'another'",
+    "generation 1: the digest of its reasoning": "UPDATE generation SET reasoning = 'another'",
+    "generation 2: the digest of its reasoning": "UPDATE generation SET reasoning = NULL",
+    "generation 2: it is no copy": "UPDATE generation SET reasoning_digest = text_digest,"
+    " reasoning = text WHERE origin_id IS NOT NULL",
     "generation: its origin": "UPDATE generation SET text_digest = (SELECT digest FROM config)"
     " WHERE origin_id IS NULL",
     "score": "UPDATE score SET value = 0.1",
@@ -112,6 +117,7 @@ def test_damage_is_told(store: Store, what: str) -> None:
     with store.write() as conn:
         conn.execute(text(DAMAGE[what]))
     kind = what.partition(":")[0]
+    kind = what if kind[-1].isdecimal() else kind
     assert [fault for fault in faults(store) if fault.startswith(kind)]
 
 
@@ -132,7 +138,8 @@ def test_what_is_withheld_is_no_fault(store: Store) -> None:
                 f" VALUES ({uid}, 'me', 'asked', 1)"
             )
         )
-        conn.execute(text("UPDATE generation SET text = NULL, raw_text = NULL, withheld_id = 1"))
+        bare = "text = NULL, raw_text = NULL, reasoning = NULL, withheld_id = 1"
+        conn.execute(text(f"UPDATE generation SET {bare}"))
         conn.execute(text("UPDATE behavior SET text = NULL, withheld_id = 1"))
         conn.execute(text("UPDATE sample SET messages = NULL, prompt = NULL, withheld_id = 1"))
         conn.execute(text("UPDATE media SET withheld_id = 1"))

@@ -82,6 +82,8 @@ class ResultRecord:
         prompt_tokens: As counted by the source; 0 where not told.
         completion_tokens: As counted by the source; 0 where not told.
         latency_ms: As measured by the source; 0.0 where not told.
+        reasoning: What the model thought before it answered, where the file holds it apart from
+            the response; None where it does not.
         findings: What judges and annotators said, each judge at most once.
 
     """
@@ -104,6 +106,7 @@ class ResultRecord:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     latency_ms: float = 0.0
+    reasoning: str | None = None
     findings: tuple[Said, ...] = ()
 
 
