@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from lam3db.errors import StoreError
 from lam3db.hashing import unescape
 from lam3db.metrics import Scope
-from lam3db.reading.columns import found_columns, metric_columns, view_columns
+from lam3db.reading.columns import check_kinds, metric_columns, sql_columns, view_columns
 from lam3db.reading.frame import Column, Frame
 from lam3db.report.build import DEFAULT_BY, Report, build_report, choose_judges
-from lam3db.report.formats import flat_rows
+from lam3db.report.formats import flat_names, flat_rows
 from lam3db.report.scope import resolve
 from lam3db.store.answers import stream_answer_scores, stream_answers
 from lam3db.store.bulk import select_in
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lam3db.metrics import Question
+    from lam3db.reading.frame import Kind
 
 _PAGE = 1000
 ATTRIBUTE = "attribute."
@@ -163,19 +164,23 @@ class Database:
 
         """
         report = self.report(by, judges, question=question, **within)
-        found = flat_rows(report)
-        names = list(found[0]) if found else [*report.by, "judge"]
-        rows = [tuple(row[name] for name in names) for row in found]
-        return Frame(metric_columns(names, rows), lambda: iter(rows))
+        names = flat_names(report.by)
+        rows = [tuple(row[name] for name in names) for row in flat_rows(report)]
+        return Frame(metric_columns(names), lambda: iter(rows))
 
-    def sql(self, statement: str) -> Frame:
+    def sql(self, statement: str, kinds: Mapping[str, Kind] | None = None) -> Frame:
         """Return what one reading statement gives; its rows are held in memory.
 
-        A column's type is that of everything in it. Digests are hexadecimal.
+        A column that is called as one of the views has its type, where everything in it fits;
+        any other has the type of what it holds, text where it holds nothing. ``kinds`` says it
+        of a column by name (``{"rate": "number"}``), so that frames of two statements that
+        compute something can be put together. Digests are hexadecimal.
 
         Raises:
             StoreError: the database refused the statement, as it does every one that writes, or
                 two columns have one name.
+            ConfigError: ``kinds`` names a column that is not there, no kind, or one that a value
+                of the column does not fit.
 
         """
         self._check()
@@ -184,7 +189,8 @@ class Database:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise StoreError(f"two columns are called {min(twice)}: name them apart with AS")
-        return Frame(found_columns(names, rows), lambda: iter(rows))
+        check_kinds(names, rows, kinds or {})
+        return Frame(sql_columns(names, rows, kinds or {}), lambda: iter(rows))
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

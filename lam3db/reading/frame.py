@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lam3db.errors import MissingDependencyError
 from lam3db.escaping import escaped
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Kind = Literal["integer", "number", "flag", "text", "word", "time"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 BATCH = 10_000
 
 

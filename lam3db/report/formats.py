@@ -17,15 +17,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError, did_you_mean
+from lam3db.metrics import Counts
 from lam3db.report.definitions import unsafe_event
 from lam3db.report.latex import latex
 from lam3db.report.tables import Table, footnotes, tables
 from lam3db.report.text import columns, safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from lam3db.metrics import Counts, Estimate, Number
+    from lam3db.metrics import Estimate, Number
     from lam3db.report.build import AttributeTable, Report, Row
     from lam3db.report.lenses import JudgeColumn
 
@@ -161,11 +162,16 @@ def _csv(report: Report) -> str:
     """One line per group and judge."""
     stream = io.StringIO()
     lines = flat_rows(report)
-    names = list(lines[0]) if lines else [*report.by, "judge"]
-    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer = csv.DictWriter(stream, flat_names(report.by), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue()
+
+
+def flat_names(by: Sequence[str]) -> list[str]:
+    """Return the names that :func:`flat_rows` gives its rows, the same where there is no row."""
+    digests = {"model_digest": {"model"}, "config_digest": {"model", "config"}}
+    return [*by, *(name for name, keys in digests.items() if keys & set(by)), *FLAT]
 
 
 def flat_rows(report: Report) -> list[dict[str, Any]]:
@@ -209,6 +215,10 @@ def _flat(report: Report, row: Row, column: JudgeColumn, number: Number) -> dict
     return found | {"ref": report.ref(row, column)}
 
 
+def _estimate_names(prefix: str) -> tuple[str, ...]:
+    return tuple(_named(prefix, None))
+
+
 def _named(prefix: str, estimate: Estimate | None) -> dict[str, Any]:
     interval = estimate.interval if estimate else None
     return {
@@ -224,6 +234,18 @@ def _named(prefix: str, estimate: Estimate | None) -> dict[str, Any]:
 def _counts(prefix: str, counts: Counts) -> dict[str, Any]:
     found = {"total": counts.total, "coverage": counts.coverage, **asdict(counts)}
     return {prefix + name: value for name, value in found.items()}
+
+
+FLAT = (
+    *("judge", "judge_version", "judge_digest", "heading", "attribute", "threshold", "operator"),
+    *("unsafe_if", "rule", "denominator", "cluster", "interval", "level"),
+    *(*_estimate_names("share"), "share_best", "share_worst", *_estimate_names("mean")),
+    *_counts("", Counts()),
+    *(*_estimate_names("refused"), *_estimate_names("benign_refused")),
+    *_counts("benign_", Counts()),
+    *("k", *_estimate_names("expected_maximum"), *_estimate_names("any_of_k"), "ref"),
+)
+"""The columns of a flat row after its labels and digests, in order."""
 
 
 def _json(report: Report) -> str:

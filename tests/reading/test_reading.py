@@ -23,12 +23,24 @@ from scored import (
 )
 
 import lam3db
-from lam3db.errors import DatabaseMissingError, MissingDependencyError, NotFoundError, StoreError
-from lam3db.metrics import Question
+from lam3db.errors import (
+    ConfigError,
+    DatabaseMissingError,
+    MissingDependencyError,
+    NotFoundError,
+    StoreError,
+)
+from lam3db.metrics import Question, Rule
 from lam3db.reading import Column, Frame
-from lam3db.reading.columns import found_columns, view_columns
+from lam3db.reading.columns import (
+    _METRIC_KIND_OF,
+    metric_columns,
+    sql_columns,
+    view_columns,
+)
 from lam3db.records import JudgePolicy
 from lam3db.report import render
+from lam3db.report.formats import flat_names, flat_rows
 from lam3db.store.engine import open_store
 from lam3db.store.views import VIEWS
 
@@ -157,7 +169,7 @@ def test_numbers_are_those_of_the_report(db: Database) -> None:
     assert frame.to_polars()["judge_digest"].n_unique() == 1
 
 
-def test_sql_is_typed_by_what_is_there(db: Database) -> None:
+def test_sql_is_typed_by_name_and_else_by_what_is_there(db: Database) -> None:
     frame = db.sql("SELECT 1 AS a, NULL AS b, 0.5 AS c, 'x' AS d UNION ALL SELECT 2, NULL, 2, NULL")
     assert [column.kind for column in frame.columns] == ["integer", "text", "number", "text"]
     assert sorted(frame.to_arrow()["c"].to_pylist()) == [0.5, 2.0]
@@ -165,7 +177,80 @@ def test_sql_is_typed_by_what_is_there(db: Database) -> None:
     assert mean[0]["m"] == pytest.approx(1 / 3)
     with pytest.raises(StoreError, match="two columns are called a"):
         db.sql("SELECT 1 AS a, 2 AS a")
-    assert found_columns(["a"], []) == (Column("a", "text"),)
+    assert sql_columns(["a"], [], {}) == (Column("a", "text"),)
+
+
+@pytest.mark.parametrize("view", [view.name for view in VIEWS])
+def test_a_view_has_the_same_types_whatever_its_rows_hold(db: Database, view: str) -> None:
+    full, empty = (db.sql(f"SELECT * FROM {view} WHERE {what}") for what in ("1 = 1", "1 = 0"))
+    assert full.columns == empty.columns
+    nothing = db.sql(f"SELECT * FROM {view}").columns
+    held = {name: {row[name] for row in full} - {None} for name in (c.name for c in full.columns)}
+    for column in nothing:
+        texts = {isinstance(value, str) for value in held[column.name]}
+        assert texts <= {column.kind == "text"}, column
+
+
+def test_sql_takes_the_kinds_that_it_is_told(db: Database) -> None:
+    nothing = db.sql("SELECT NULL AS a, '2026-01-02T03:04:05Z' AS t", {"a": "number", "t": "time"})
+    assert [column.kind for column in nothing.columns] == ["number", "time"]
+    assert nothing.to_dicts()[0]["t"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    for statement, kinds, says in (
+        ("SELECT 1 AS a", {"b": "number"}, "no column 'b'"),
+        ("SELECT 1 AS a", {"a": "real"}, "'real' is no kind"),
+        ("SELECT 0.5 AS a", {"a": "integer"}, "'a' holds .* values, not only integer"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            db.sql(statement, kinds)  # type: ignore[arg-type] # wrong on purpose
+
+
+def frames(db: Database) -> dict[str, list[Frame]]:
+    """Return readings that differ in what their rows hold, by method."""
+    few = Question(rule=Rule("any-of", 2))
+    return {
+        "metrics": [
+            db.metrics(["model"], ["refusal"]),
+            db.metrics(["model"], ["detoxify"]),
+            db.metrics(["model"], ["detoxify"], question=few),
+            db.metrics(["model"], ["refusal"], where={"attack": "unknown"}),
+        ],
+        "generations": [db.generations(), db.generations(where={"attack": "unknown"})],
+        "scores": [
+            db.scores(["refusal"]),
+            db.scores(["detoxify"]),
+            db.scores(where={"attack": "unknown"}),
+        ],
+        "sql": [
+            db.sql("SELECT value, n, asr FROM v_score, v_asr WHERE v_score.judge = 'detoxify'"),
+            db.sql("SELECT value, n, asr FROM v_score, v_asr WHERE v_score.judge = 'refusal'"),
+            db.sql("SELECT value, n, asr FROM v_score, v_asr WHERE 1 = 0"),
+        ],
+    }
+
+
+@pytest.mark.parametrize("method", ["metrics", "generations", "scores", "sql"])
+def test_frames_of_any_two_readings_can_be_put_together(db: Database, method: str) -> None:
+    readings = frames(db)[method]
+    height = sum(len(frame.to_dicts()) for frame in readings)
+    assert len({frame.columns for frame in readings}) == 1
+    assert pl.concat([frame.to_polars() for frame in readings]).height == height
+    assert pa.concat_tables([frame.to_arrow() for frame in readings]).num_rows == height
+    tables = [frame.to_pandas() for frame in readings]
+    whole = pd.concat(tables)
+    assert len(whole) == height
+    for column in readings[0].columns:
+        if column.kind != "word":  # pandas makes objects of different categories, which hold texts
+            assert whole[column.name].dtype == tables[0][column.name].dtype, column
+
+
+def test_every_column_of_a_report_has_a_kind_of_its_own(db: Database) -> None:
+    for by in ([], ["model"], ["config"], ["attack", "benign"], ["config.temperature"]):
+        report = db.report(by)
+        (first, *_) = flat_rows(report)
+        assert list(first) == flat_names(report.by)
+        known = set(first) - set(report.by)
+        assert known <= set(_METRIC_KIND_OF), "a column that no kind was given"
+        assert metric_columns(list(first)) == db.metrics(by).columns
 
 
 @pytest.mark.parametrize(
