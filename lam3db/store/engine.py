@@ -50,7 +50,7 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one state and cannot write."""
-        with told(self.url), self._read_engine().connect() as connection:
+        with told(self.url), self._read_engine().connect() as connection, _given_up(connection):
             yield connection
 
     @contextlib.contextmanager
@@ -63,7 +63,7 @@ class Store:
         """
         if self.mode != "write":
             raise StoreError(f"{self.url} was opened to read: nothing is written")
-        with told(self.url), self._write_engine().begin() as connection:
+        with told(self.url), self._write_engine().begin() as connection, _given_up(connection):
             yield connection
 
     def close(self) -> None:
@@ -94,6 +94,17 @@ class Store:
             is_file = at.dialect == "sqlite"
             self._writing = sqlite.write_engine(at.path) if is_file else postgresql.write_engine(at)
         return self._writing
+
+
+@contextlib.contextmanager
+def _given_up(connection: Connection) -> Iterator[None]:
+    """Do not hand back to the pool what was closed because its server says nothing."""
+    try:
+        yield
+    except BaseException:
+        if not connection.invalidated and getattr(connection.connection, "closed", False):
+            connection.invalidate()
+        raise
 
 
 def open_store(url: str | None, *, mode: Mode) -> Store:

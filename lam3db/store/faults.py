@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KEPT = "nothing of the batch in flight was stored, what was stored before is there"
+_WHOLE = "the batch in flight was stored whole or not at all"
 _BUSY = f"another process is writing to it for too long; {_KEPT}"
 _SQLITE = {
     sqlite3.SQLITE_BUSY: (DatabaseBusyError, _BUSY),
@@ -43,6 +44,10 @@ _SQLITE = {
 }
 _READONLY_FOLDER = 1544  # SQLITE_READONLY_DIRECTORY; the module names it from Python 3.11 on
 _LONG = 300
+_POSTGRESQL_BUSY = {
+    "55P03": f"another process holds the lock for too long; {_KEPT}: run again when it is done",
+    "40P01": f"two writers waited for each other; {_KEPT}: run again",
+}
 _POSTGRESQL = {
     "25006": "this connection is read-only",
     "28P01": "the password is wrong: set PGPASSWORD or ~/.pgpass",
@@ -51,11 +56,14 @@ _POSTGRESQL = {
     "42501": "this user lacks the permission",
     "53100": f"its disk is full; {_KEPT}: make room and run again",
     "53300": "it has too many connections: try again later",
-    "55P03": f"another process holds the lock for too long; {_KEPT}",
     "57014": "the query was cancelled",
     "57P01": f"it was shut down; {_KEPT}",
     "57P03": "it is starting up or shutting down: try again",
-    "40P01": f"two writers waited for each other; {_KEPT}: run again",
+    "25P03": f"it ended a transaction in which nothing was done for too long; {_KEPT}: run again",
+    "57P05": f"it ended a connection that did nothing for too long; {_KEPT}: run again",
+    "58030": f"its disk cannot be read or written; {_KEPT}",
+    "XX001": "a page of its is damaged: go back to a backup",
+    "XX002": "an index of its is damaged: let its administrator REINDEX it",
 }
 
 
@@ -80,13 +88,23 @@ def explain(error: Any, shown: str) -> StoreError | None:
     """Return our error for a driver's, or None where it is no fault of the place."""
     if isinstance(error, sqlite3.Error):
         return _explain_sqlite(error, shown)
+    return _explain_postgresql(error, shown)
+
+
+def _explain_postgresql(error: Any, shown: str) -> StoreError | None:
     state = getattr(error, "sqlstate", None)
+    if state in _POSTGRESQL_BUSY:
+        return DatabaseBusyError(f"{shown}: {_POSTGRESQL_BUSY[state]}")
     if state in _POSTGRESQL:
         return StoreError(f"{shown}: {_POSTGRESQL[state]}")
-    is_operational = type(error).__name__ in ("OperationalError", "AdminShutdown")
-    if is_operational and (state is None or state.startswith("08")):
-        line = redact(" ".join(str(error).split()))
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    line = redact(" ".join(str(error).split()))[:_LONG]
+    if "StalledError" in kinds:
+        return StoreError(f"{shown}: {line}; {_WHOLE}: look at the network, then run again")
+    if "OperationalError" in kinds and (state is None or state.startswith("08")):
         return StoreError(f"{shown} {_cause(line)}")
+    if "ProgrammingError" in kinds and state is None and "connection" in line:
+        return StoreError(f"{shown} is no address that PostgreSQL takes: {line}")
     return None
 
 
