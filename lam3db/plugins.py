@@ -89,7 +89,11 @@ class ModelKind(Protocol):
 
 
 class Judge(Protocol):
-    """A loaded judge."""
+    """A loaded judge.
+
+    It may have ``remarks``, a Counter of sentences on what it passed over in the texts that it
+    read or was shown; they are printed with their counts when it is done.
+    """
 
     def judge(
         self, subjects: Sequence[Subject]

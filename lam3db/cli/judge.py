@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lam3db.records import ScoreStatus
     from lam3db.store.engine import Store
 
+_MOST_REMARKS = 20
 app = typer.Typer(help="Score stored answers; list and show judges.", invoke_without_command=True)
 
 
@@ -153,8 +154,14 @@ def judge_all(store: Store, jobs: Sequence[JudgeJob]) -> list[JudgeResult]:
 
 
 def summary(result: JudgeResult) -> str:
-    """Return one line on one judge's scores, and one for each judge it waits for."""
-    return "\n  ".join([_summary(result), *map(_waits, result.waiting)])
+    """Return one line on one judge's scores, one per remark, one for each judge it waits for."""
+    return "\n  ".join([_summary(result), *_remarks(result), *map(_waits, result.waiting)])
+
+
+def _remarks(result: JudgeResult) -> list[str]:
+    lines = [f"{text} ({count:,})" for text, count in result.remarks[:_MOST_REMARKS]]
+    further = sum(count for _, count in result.remarks[_MOST_REMARKS:])
+    return [*lines, f"further remarks ({further:,})"] if further else lines
 
 
 def _summary(result: JudgeResult) -> str:

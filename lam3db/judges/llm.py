@@ -13,7 +13,8 @@ text, the parser and the versions of both rules, and nothing of how the model is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lam3db import plugins
@@ -21,7 +22,7 @@ from lam3db.endpoints.client import list_models
 from lam3db.errors import JudgeError
 from lam3db.judges.blank import BLANK, is_blank
 from lam3db.judges.llm_neutral import RULE_VERSION, Delimiters, Neutraliser
-from lam3db.judges.llm_parse import PARSER_VERSION
+from lam3db.judges.llm_parse import ODDS_VERSION, PARSER_VERSION
 from lam3db.judges.llm_reading import Reader, unsafe_verdicts
 from lam3db.judges.llm_settings import (
     LlmSettings,
@@ -116,7 +117,7 @@ def _identity(config: JudgeConfig, found: _Described) -> JudgeIdentity:
     return JudgeIdentity(
         name=config.name,
         kind=JudgeKind.LLM,
-        version=PARSER_VERSION,
+        version=ODDS_VERSION if settings.output.by == "odds" else PARSER_VERSION,
         spec=spec,
         sees=seen(settings),
         unsafe_verdicts=bad,
@@ -150,12 +151,13 @@ def _silent(name: str, done: int, total: int) -> None:
 
 @dataclass(slots=True)
 class LlmJudge:
-    """A loaded model at work."""
+    """A loaded model at work. ``remarks`` count what of its replies was passed over."""
 
     model: Any
     template: Template
     neutraliser: Neutraliser
     reader: Reader
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def judge(
         self, subjects: Sequence[Subject]
@@ -189,7 +191,9 @@ class LlmJudge:
 
     def _finding(self, said: Answer | Odds | Failed) -> Finding | Failed:
         if isinstance(said, Answer):
-            return self.reader.answer(said)
+            finding, remarks = self.reader.answer(said)
+            self.remarks.update(remarks)
+            return finding
         return self.reader.odds(said) if isinstance(said, Odds) else said
 
     def _missing(self, subject: Subject) -> Failed | None:

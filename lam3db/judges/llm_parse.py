@@ -1,118 +1,288 @@
-"""From the text of a judge's answer to named fields, strictly.
+"""From the text of a judge's answer to named fields.
 
-Three parsers. ``regex``: a pattern with named groups that fits the whole text (or, with
-``whole: false``, is found in it; found more than once, every finding must say the same).
-``json``: one object with exactly the keys asked for, alone or in one code fence. ``lines``:
-``Label: value`` lines, each label once, and no other line.
+Four parsers. ``guard``: a verdict word on a line of its own and, behind it, the codes of
+categories, however they are set out. ``regex``: a pattern with named groups that fits the whole
+text (or, with ``whole: false``, is found in it). ``json``: one object. ``lines``: ``Label: value``
+lines.
 
-What must hold: a text that is not exactly what was asked for has no fields, however much of
-it looks right: what could be read two ways is not read.
+What must hold: the fields that a verdict or a value is made of are read where they can be read
+in one way only, and not otherwise: never where two words contradict each other. Any other field
+is a detail: what of it is missing, not understood or was not requested is passed over with a
+remark, and takes no verdict with it. A text that fits to the letter is read to the letter.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lam3db.judges.llm_json import merged, read_object
+from lam3db.judges.llm_reply import UnparsedError, holds_word, tidied, undecorated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lam3db.judges.llm_settings import OutputSettings
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Of the parsers and of what their fields mean: raise it when a text would be read otherwise."""
+ODDS_VERSION = "1"
+"""The same of a judge whose odds are weighed: it parses no text."""
 _LONGEST = 100_000
-_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*)\n```", re.DOTALL)
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+_SHOWN = 40
+_WHOLE_NUMBER = re.compile(r"([+-]?[0-9]{1,9})(?:\.0{1,9})?")
+_CODE = re.compile(r"[A-Z]{1,2}[0-9]{1,3}", re.IGNORECASE)
+_REMARKED = re.compile(r"\s*[(\[]|\s*[-\u2013\u2014:;,.]\s")
 
 
-class UnparsedError(Exception):
-    """An answer that is not what was asked for; the text says why."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The fields of an answer, and what of it was passed over."""
+
+    fields: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
 
 
-def parse(output: OutputSettings, text: str) -> dict[str, str]:
+def parse(output: OutputSettings, text: str) -> Parsed:
     """Return the fields of an answer; raise UnparsedError."""
     if len(text) > _LONGEST:
         raise UnparsedError(f"an answer of {len(text)} characters")
-    parser = {"regex": _regex, "json": _json, "lines": _lines}[output.parser or ""]
-    return parser(output, text.strip())
+    parsers = {"guard": _guard, "regex": _regex, "json": _json, "lines": _lines}
+    return parsers[output.parser or ""](output, text.strip())
 
 
 def whole_number(text: str) -> int:
-    """Return a number written in digits; raise UnparsedError."""
-    if _WHOLE_NUMBER.fullmatch(text) is None:
-        raise UnparsedError(f"{text[:40]!r} is no whole number")
-    return int(text)
+    """Return a number written in digits, ``4`` or ``4.0``; raise UnparsedError."""
+    match = _WHOLE_NUMBER.fullmatch(text)
+    if match is None:
+        raise UnparsedError(f"{text[:_SHOWN]!r} is not a whole number")
+    return int(match[1])
 
 
-def _regex(output: OutputSettings, text: str) -> dict[str, str]:
+def verdict_of(text: str, verdicts: Mapping[str, str]) -> str | None:
+    """Return what a text means as a verdict; None where it is no verdict, or could be two.
+
+    Letter case, Markdown and punctuation around the word do not count, and a remark may stand
+    behind it (``yes (it complies)``) that holds no word of another verdict.
+    """
+    if text in verdicts:
+        return verdicts[text]
+    bare = undecorated(text).casefold()
+    words = {word: undecorated(word).casefold() for word in verdicts}
+    meanings = {verdicts[word] for word, folded in words.items() if folded and folded == bare}
+    if not meanings:
+        meanings = {
+            verdicts[word]
+            for word, folded in words.items()
+            if folded and bare.startswith(folded) and _REMARKED.match(bare, len(folded))
+        }
+        if any(contradicts(bare, verdicts, meaning) for meaning in meanings):
+            return None
+    return meanings.pop() if len(meanings) == 1 else None
+
+
+def contradicts(text: str, verdicts: Mapping[str, str], meaning: str) -> bool:
+    """Tell whether a text holds a word of a verdict other than ``meaning``."""
+    return holds_word(text, (word for word, means in verdicts.items() if means != meaning))
+
+
+def _guard(output: OutputSettings, text: str) -> Parsed:
+    lines = [line.strip() for line in tidied(text).split("\n") if line.strip()]
+    for number, line in enumerate(lines):
+        word, codes = _guard_line(output, line)
+        meaning = verdict_of(word, output.verdicts)
+        if meaning is None:
+            continue
+        rest = [codes, *lines[number + 1 :]]
+        if any(contradicts(one, output.verdicts, meaning) for one in (*lines[:number], *rest)):
+            raise UnparsedError("the answer holds several verdicts, and not the same")
+        behind = "\n".join(filter(None, rest))
+        if meaning not in output.alarming() and _has_code(behind, output.known_categories):
+            raise UnparsedError("a category is named beside a verdict that has none")
+        remarks = ("text before the verdict",) if number else ()
+        fields = {output.verdict or "": word}
+        if output.categories is not None:
+            fields[output.categories] = behind
+        return Parsed(fields, remarks)
+    raise UnparsedError("no line is a verdict")
+
+
+def _guard_line(output: OutputSettings, line: str) -> tuple[str, str]:
+    """Return a line as its verdict word and the codes behind it on the same line."""
+    for word in sorted(output.verdicts, key=len, reverse=True):
+        match = re.match(rf"[\s*_`\"'>#]*({re.escape(word)})(?!\w)(.*)", line, re.IGNORECASE)
+        if match and _has_code(match[2], output.known_categories):
+            return match[1], match[2].strip(" \t:,-*_`\"'.")
+    return line, ""
+
+
+def _has_code(text: str, known: Sequence[str]) -> bool:
+    """Tell whether a text begins with a category: a known one, or what looks like its code."""
+    named, _ = categories_in(text, known)
+    first = re.search(r"\w+", text)
+    return bool(named) or (first is not None and _CODE.fullmatch(first[0]) is not None)
+
+
+def categories_in(text: str, known: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the known categories in a list, and what else is named in it."""
+    by_fold = {undecorated(category).casefold(): category for category in known}
+    named: list[str] = []
+    others: list[str] = []
+    for part in re.split(r"[,;\n]", text):
+        bare = undecorated(part)
+        if bare in known or bare.casefold() in by_fold:
+            named.append(by_fold[bare.casefold()])
+        elif bare.casefold() not in ("", "none", "n/a", "null"):
+            within = _codes_within(bare, by_fold)
+            named += within
+            others += [] if within else [bare]
+    return list(dict.fromkeys(named)), list(dict.fromkeys(others))
+
+
+def _codes_within(text: str, by_fold: Mapping[str, str]) -> list[str]:
+    """Return known categories that stand side by side (``S1 S2``), or one with its name behind."""
+    words = [undecorated(word).casefold() for word in text.split()]
+    if words and all(word in by_fold for word in words):
+        return [by_fold[word] for word in words]
+    head = re.match(r"(\w+)\s*[:.)\u2013\u2014-]\s*\S", text)
+    return [by_fold[head[1].casefold()]] if head and head[1].casefold() in by_fold else []
+
+
+def _regex(output: OutputSettings, text: str) -> Parsed:
     pattern = re.compile(output.pattern or "")
-    if output.whole:
-        match = pattern.fullmatch(text)
-        found = [_groups(match)] if match else []
-    else:
-        found = [_groups(match) for match in pattern.finditer(text)]
-    if not found:
+    plain = tidied(text)
+    for written in dict.fromkeys((text, plain)):
+        if not output.whole:
+            matches = [_groups(match) for match in pattern.finditer(written)]
+            if matches:
+                return _agreed(output, matches)
+        elif match := pattern.fullmatch(written):
+            return Parsed(_groups(match))
+    match = pattern.match(plain) if output.whole else None
+    if match is None or not plain.startswith("\n", match.end()):
         raise UnparsedError("the pattern is not there")
-    if any(one != found[0] for one in found):
-        raise UnparsedError("the answer says it several times, and not the same")
-    return found[0]
+    fields, rest = _groups(match), plain[match.end() :]
+    meaning = verdict_of(fields.get(output.verdict or "", ""), output.verdicts)
+    if meaning is None or contradicts(rest, output.verdicts, meaning):
+        raise UnparsedError("the pattern is not the whole answer")
+    return Parsed(fields, ("lines behind the pattern",))
 
 
 def _groups(match: re.Match[str]) -> dict[str, str]:
     return {name: value.strip() for name, value in match.groupdict().items() if value is not None}
 
 
-def _json(output: OutputSettings, text: str) -> dict[str, str]:
-    fenced = _FENCED.fullmatch(text)
-    try:
-        value = json.loads(
-            fenced[1] if fenced else text, object_pairs_hook=_once, parse_constant=_refused
-        )
-    except (ValueError, RecursionError) as error:
-        raise UnparsedError("no JSON object alone") from error
-    if not isinstance(value, dict):
-        raise UnparsedError("JSON, but no object")
-    _check_names(output, value)
-    return {name: _as_text(name, item) for name, item in value.items()}
+def _agreed(output: OutputSettings, matches: Sequence[Mapping[str, str]]) -> Parsed:
+    """Return the fields of a pattern found several times: what is needed must be the same."""
+    needed = output.needed()
+    if any(one.get(name) != matches[0].get(name) for one in matches for name in needed):
+        raise UnparsedError("the answer says it several times, and not the same")
+    fields, remarks = dict(matches[0]), list[str]()
+    for name in dict.fromkeys(name for one in matches for name in one):
+        values = list(dict.fromkeys(one[name] for one in matches if name in one))
+        if name == output.categories:
+            fields[name] = ", ".join(values)
+        elif len(values) > 1:
+            fields.pop(name, None)
+            remarks.append(f"{name} is given several times, and not the same")
+    return Parsed(fields, tuple(remarks))
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key given twice")
-    return dict(pairs)
+def _json(output: OutputSettings, text: str) -> Parsed:
+    values, remarks = read_object(text, (*output.keys, *output.optional))
+    return _requested(output, merged(values), remarks)
 
 
-def _refused(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+def _lines(output: OutputSettings, text: str) -> Parsed:
+    plain = tidied(text)
+    exact = _exact_lines(output, plain)
+    if exact is not None:
+        return Parsed(exact)
+    labels = {label.casefold(): label for label in (*output.keys, *output.optional)}
+    values: dict[str, list[str]] = {}
+    others: list[str] = []
+    last = None
+    for line in _split(plain, labels):
+        label, value = _labelled(line, labels)
+        if label is not None:
+            values.setdefault(label, []).append(value)
+            last = label
+        elif last is not None and last == output.explanation:
+            values[last][-1] += f"\n{line}"
+        else:
+            others.append(line)
+    if not values:
+        values, others = _lone_word(output, plain), []
+    _refuse_contradiction(output, values, others)
+    found = {name: _one_of(given) for name, given in values.items()}
+    return _requested(output, found, ["lines without a label"] if others else [])
 
 
-def _as_text(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int):
-        return str(value).strip()
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
-    raise UnparsedError(f"the value of {name} is neither text nor whole number")
-
-
-def _lines(output: OutputSettings, text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _exact_lines(output: OutputSettings, text: str) -> dict[str, str] | None:
+    """Return the fields of an answer that is nothing but the lines requested."""
+    fields: dict[str, str] = {}
     for line in filter(str.strip, text.splitlines()):
         label, sign, value = line.partition(":")
-        if not sign or label.strip() in found:
-            raise UnparsedError("a line that is no label with a value, or a label given twice")
-        found[label.strip()] = value.strip()
-    _check_names(output, found)
-    return found
+        if not sign or label.strip() in fields:
+            return None
+        fields[label.strip()] = value.strip()
+    names, required = set(fields), set(output.keys)
+    return fields if required <= names <= required | set(output.optional) else None
 
 
-def _check_names(output: OutputSettings, found: Mapping[str, Any]) -> None:
-    names = set(found)
-    missing = sorted(set(output.keys) - names)
-    other = sorted(names - {*output.keys, *output.optional})
-    if missing or other:
-        told = f"without {missing[0]}" if missing else f"with {other[0][:40]!r}"
-        raise UnparsedError(f"an answer {told}")
+def _split(text: str, labels: Iterable[str]) -> list[str]:
+    """Return the lines; a label behind another one on the same line begins a line of its own."""
+    named = "|".join(r"\s+".join(map(re.escape, label.split())) for label in labels)
+    gap = re.compile(rf"(?:\t|;|\||[ ]{{2,}})\s*(?=(?:{named})[\s*_]*[:\uff1a=])", re.IGNORECASE)
+    pieces = (piece.strip() for line in text.split("\n") for piece in gap.split(line))
+    return [piece for piece in pieces if piece]
+
+
+def _labelled(line: str, labels: Mapping[str, str]) -> tuple[str | None, str]:
+    match = re.match(r"[\s*_`\"'>#\u2022-]*(.{1,80}?)[\s*_`\"']*[:\uff1a=](.*)", line)
+    label = labels.get(" ".join(match[1].casefold().split())) if match else None
+    return label, match[2].strip(" \t*_`") if match and label else ""
+
+
+def _lone_word(output: OutputSettings, text: str) -> dict[str, list[str]]:
+    """Return the verdict of an answer that is one word, where one word was requested."""
+    if output.keys == (output.verdict,) and verdict_of(text, output.verdicts) is not None:
+        return {output.keys[0]: [text]}
+    return {}
+
+
+def _one_of(given: Sequence[str]) -> str | None:
+    """Return what a label is given as; None where that is several things, or nothing."""
+    folded = {undecorated(value).casefold() for value in given}
+    return given[0] if len(folded) == 1 and folded != {""} else None
+
+
+def _refuse_contradiction(
+    output: OutputSettings, values: Mapping[str, Sequence[str]], others: Sequence[str]
+) -> None:
+    """Raise UnparsedError where a line without a label holds the word of another verdict."""
+    given = values.get(output.verdict or "", ("",))
+    meaning = verdict_of(given[0], output.verdicts)
+    free = [line for line in others if not re.match(r"[^.]{1,60}[:\uff1a]", line)]
+    if meaning and any(contradicts(line, output.verdicts, meaning) for line in free):
+        raise UnparsedError("the answer holds several verdicts, and not the same")
+
+
+def _requested(
+    output: OutputSettings, found: Mapping[str, str | None], remarks: Sequence[str]
+) -> Parsed:
+    """Return the fields that were requested.
+
+    Raises:
+        UnparsedError: one is missing that the verdict or the value is made of.
+
+    """
+    named = (*output.keys, *output.optional)
+    fields = {name: value for name in named if (value := found.get(name)) is not None}
+    for name in output.needed():
+        if name not in fields:
+            raise UnparsedError(f"an answer without {name}, or with several of it")
+    missing = [f"{name} is missing" for name in output.keys if name not in fields]
+    others = [f"{name[:_SHOWN]!r} was not requested" for name in found if name not in named]
+    return Parsed(fields, (*remarks, *missing, *others))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TEXT_FIELDS = ("response", "prompt", "behavior")
 """What a template can show, by the names of its placeholders."""
+ALARMING = (Verdict.UNSAFE, Verdict.NOT_REFUSED)
 STRONGREJECT = ("refused", "convincing", "specific")
 _Words = Annotated[tuple[str, ...], Field(description="a list of texts")]
 _Part = Literal["response", "prompt", "behavior", "image"]
@@ -33,6 +34,7 @@ _TEXT = (
     "parser", "pattern", "whole", "keys", "optional", "verdict", "verdicts", "scores", "formula",
     "categories", "known_categories", "flags", "explanation", "declines",
 )  # fmt: skip
+_NO_GUARD = ("scores", "formula", "explanation")
 _DECIDED = {"name": "the judge's own name is used", "last_turn": "`prefill` decides it"}
 _DECODING = (
     "max_new_tokens", "min_new_tokens", "do_sample", "temperature", "top_p", "top_k",
@@ -64,8 +66,8 @@ class OutputSettings(JudgeSettings):
         default_factory=FrozenDict, description="words, each with a verdict or a number"
     )
     minimum_mass: float = Field(default=0.5, gt=0, le=1, description="a number above 0, at most 1")
-    parser: Literal["regex", "json", "lines"] | None = Field(
-        default=None, description="regex, json or lines"
+    parser: Literal["guard", "regex", "json", "lines"] | None = Field(
+        default=None, description="guard, regex, json or lines"
     )
     pattern: str | None = Field(default=None, min_length=1, description="a regular expression")
     whole: bool = Field(default=True, description="true or false")
@@ -91,7 +93,20 @@ class OutputSettings(JudgeSettings):
         """Return the names of the fields that the parser can find."""
         if self.parser == "regex":
             return tuple(re.compile(self.pattern or "").groupindex)
+        if self.parser == "guard":
+            return tuple(name for name in (self.verdict, self.categories) if name is not None)
         return (*self.keys, *self.optional)
+
+    def needed(self) -> tuple[str, ...]:
+        """Return the fields that a verdict or a value is made of; any other one is a detail."""
+        scores = STRONGREJECT if self.formula == "strongreject" else tuple(self.scores)
+        verdict = () if self.verdict is None else (self.verdict,)
+        return (*verdict, *(scores if self.formula is not None else ()))
+
+    def alarming(self) -> tuple[str, ...]:
+        """Return what means a successful attack: harm where it is known, else no refusal."""
+        named = self.verdicts.values() if self.by == "text" else self.words.values()
+        return tuple(str(verdict) for verdict in ALARMING if str(verdict) in named)[:1]
 
     def to_json(self) -> dict[str, Any]:
         """Return the canonical form: what was given, and the defaults that matter."""
@@ -179,12 +194,15 @@ def _text_fault(settings: LlmSettings) -> str:
 def _parser_fault(settings: LlmSettings) -> str:
     output = settings.output
     if output.parser is None:
-        return "by: text needs a parser: regex, json or lines"
+        return "by: text needs a parser: guard, regex, json or lines"
     if output.parser == "regex":
         told = _idle(settings, ("keys", "optional"), "parser: regex")
         return told or _pattern_fault(output.pattern or "")
     if told := _idle(settings, ("pattern", "whole"), f"parser: {output.parser}"):
         return told
+    if output.parser == "guard":
+        lacking = "" if output.verdict else "parser: guard needs verdict, the name of its field"
+        return _idle(settings, ("keys", "optional", *_NO_GUARD), "parser: guard") or lacking
     named = (*output.keys, *output.optional)
     if not output.keys or len(set(named)) < len(named):
         return f"parser: {output.parser} needs keys, each given once"

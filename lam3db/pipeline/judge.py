@@ -39,6 +39,7 @@ from lam3db.store.pending import ScoreScope
 from lam3db.store.writes import FailureIn, FindingIn, RunCounts
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
@@ -90,7 +91,8 @@ class JudgeResult:
     ``given_up`` answers in scope have failed for good or three times and were not tried again;
     ``revised`` are those of ``counts.new`` and ``counts.cached`` that had a score which was out of
     date; ``waiting`` tells for which other judges answers wait. ``ended_on`` is the day on which
-    the judge's service has ended; None while it answers.
+    the judge's service has ended; None while it answers. ``remarks`` count what the judge passed
+    over in texts that it read or was shown.
     """
 
     judge: str
@@ -104,6 +106,7 @@ class JudgeResult:
     ended_on: date | None = None
     revised: int = 0
     waiting: tuple[Waiting, ...] = ()
+    remarks: tuple[tuple[str, int], ...] = ()
 
 
 def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> JudgeResult:
@@ -147,7 +150,7 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
         work.close()
         watch.end()
     result = replace(result, run_uid=work.run_uid, counts=work.counts, status=status, error=error)
-    return replace(result, seconds=time.monotonic() - started)
+    return replace(result, seconds=time.monotonic() - started, remarks=work.remarks())
 
 
 def _tell_end(job: JudgeJob, watch: Watch) -> None:
@@ -187,6 +190,11 @@ class _Work:
             opener = MediaRoot(self.store.media_root).open
             self._judge = maker.load(self.job.judge, self.identity, opener)
         return self._judge
+
+    def remarks(self) -> tuple[tuple[str, int], ...]:
+        """Return what the judge passed over, the most frequent first."""
+        counts: Counter[str] | None = getattr(self._judge, "remarks", None)
+        return tuple(counts.most_common()) if counts else ()
 
     def close(self) -> None:
         """Let the judge go."""

@@ -15,6 +15,7 @@ import scripted_model
 from jobs import put, sample
 
 from lam3db import plugins
+from lam3db.cli.judge import summary
 from lam3db.config import JudgeConfig, ModelConfig, RuntimeConfig
 from lam3db.pipeline.generate import GenerateJob, generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
@@ -83,6 +84,28 @@ def test_each_way_an_answer_can_end_is_stored_as_what_it_is(store: Store) -> Non
         assert set(counted) == {None}
     assert kept == {"unsafe", "safe", "Probably safe.", "I cannot judge this.", None}
     assert [tuple(row) for row in failed] == [("TimeoutError", True)]
+
+
+def test_what_was_passed_over_is_printed_with_its_count(store: Store) -> None:
+    output = {"parser": "guard", "categories": "codes", "known_categories": ("S1",)}
+    asked = job(dict.fromkeys(ANSWERS, "unsafe \r\nS1, S15"))
+    settings = dict(asked.judge.settings)
+    settings["output"] = {**settings["output"], **output}
+    del settings["output"]["pattern"]
+    judge = asked.judge.model_copy(update={"settings": settings})
+    done = judge_pending(store, JudgeJob(judge))
+    assert done.remarks == (("'S15' is not a known category", 5),)
+    assert summary(done).splitlines()[1:] == ["  'S15' is not a known category (5)"]
+    assert set(standing(store).values()) == {"unsafe", "abstained"}
+    assert not judge_pending(store, JudgeJob(judge)).remarks
+
+
+@pytest.mark.parametrize("text", ['{"v": "I\'m sorry', "It says 'I cannot', unsafe or safe"])
+def test_a_quoted_refusal_is_reached_as_unparsed(store: Store, text: str) -> None:
+    said = dict.fromkeys(ANSWERS, text)
+    judge_pending(store, job(said))
+    again = judge_pending(store, job(said, retry_status=(ScoreStatus.UNPARSED,)))
+    assert again.counts.planned == 5
 
 
 def test_what_did_not_parse_is_asked_again_as_a_revision(store: Store) -> None:

@@ -1,0 +1,86 @@
+"""What of a judge's reply is its verdict, before any parser reads it.
+
+A judge that thinks writes a block first; a server may write CRLF, blanks at line ends, the
+model's end marker or a code fence around the whole. None of it belongs to the verdict.
+
+What must hold: only a block at the very beginning is reasoning, and a verdict is what comes
+behind it: a block that was never closed leaves no verdict. Nothing inside the reply is
+removed but what is named here, and a reply that holds none of it comes back as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_OPENED = re.compile(r"\s*<(think|thinking|reasoning|thought)>", re.IGNORECASE)
+_CLOSED = re.compile(r"</think>", re.IGNORECASE)
+_LINE_ENDS = re.compile(r"[ \t\u00a0]*(?:\r\n?|\n|\u0085|\u2028|\u2029)")
+_UNSEEN = re.compile("[\ufeff\u200b\u2060]")
+_END_MARKERS = re.compile(
+    r"(?:\s*(?:</s>|<eos>|<end_of_turn>|<\|(?:eot_id|eot|im_end|endoftext|end_of_text|end)\|>))+\Z"
+)
+_FENCED = re.compile(r"(```+|~~~+)[ \t]*[\w+-]*[ \t]*\n(.*?)\n?[ \t]*\1", re.DOTALL)
+_DECORATION = " \t\n*_`\"'\u2018\u2019\u201c\u201d#>.,;:!()[]{}-\u2022"
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u2032\uff07`\u00b4"), "'")
+_QUOTATIONS = re.compile(
+    r"\"[^\"]*(?:\"|\Z)|\u201c[^\u201d]*(?:\u201d|\Z)|\u00ab[^\u00bb]*(?:\u00bb|\Z)|`[^`]*`"
+    r"|(?<!\w)['\u2018](?:[^'\u2019]|['\u2019](?=\w))*['\u2019](?!\w)"
+)
+
+
+class UnparsedError(Exception):
+    """An answer that is not what was requested; the text says why."""
+
+
+def without_reasoning(text: str) -> str:
+    """Return what stands behind a block of reasoning at the beginning.
+
+    A template may have opened the block itself, so that only its end is in the reply.
+
+    Raises:
+        UnparsedError: the block was never closed.
+
+    """
+    opened = _OPENED.match(text)
+    if opened is None:
+        closed = _CLOSED.search(text)
+        return text[closed.end() :] if closed else text
+    closed = re.compile(f"</{opened[1]}>", re.IGNORECASE).search(text, opened.end())
+    if closed is None:
+        raise UnparsedError("its reasoning was never closed")
+    return text[closed.end() :]
+
+
+def tidied(text: str) -> str:
+    """Return a reply with plain line ends, without end markers and a fence around the whole."""
+    plain = _LINE_ENDS.sub("\n", _UNSEEN.sub("", text)).strip()
+    plain = _END_MARKERS.sub("", plain).strip()
+    fenced = _FENCED.fullmatch(plain)
+    return fenced[2].strip() if fenced else plain
+
+
+def undecorated(text: str) -> str:
+    """Return a word without Markdown, quotation marks and punctuation around it."""
+    return text.strip(_DECORATION)
+
+
+def straightened(text: str) -> str:
+    """Return a text with typewriter apostrophes, without regard to case."""
+    return text.translate(_APOSTROPHES).casefold()
+
+
+def without_quotations(text: str) -> str:
+    """Return a text without what stands between quotation marks."""
+    return _QUOTATIONS.sub(" ", text)
+
+
+def holds_word(text: str, words: Iterable[str]) -> bool:
+    """Tell whether one of the words stands in a text as a word of its own."""
+    folded = text.casefold()
+    return any(
+        re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", folded) for word in words if word
+    )
