@@ -31,7 +31,7 @@ PRIVATE = 0o600
 
 
 @contextlib.contextmanager
-def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
+def new_file(path: Path, *, force: bool, option: str = "-o ") -> Iterator[TextIO]:
     """Open a text file in UTF-8 that takes its name when the block ends well.
 
     A lone surrogate, which UTF-8 cannot hold, is written as its escape.
@@ -40,7 +40,7 @@ def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
         InputError: a file of this name exists (and not ``force``), or it cannot be written.
 
     """
-    with new_binary(path, force=force) as stream:
+    with new_binary(path, force=force, option=option) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors=escape_errors(), newline="")
         try:
             yield text
@@ -49,9 +49,9 @@ def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def new_binary(path: Path, *, force: bool) -> Iterator[BinaryIO]:
+def new_binary(path: Path, *, force: bool, option: str = "-o ") -> Iterator[BinaryIO]:
     """Open a file of bytes as :func:`new_file` does one of text."""
-    with new_path(path, force=force) as part, part.open("wb") as stream:
+    with new_path(path, force=force, option=option) as part, part.open("wb") as stream:
         yield stream
 
 

@@ -16,16 +16,17 @@ SOME_FAILED = 3
 def main() -> None:
     """Run the command line."""
     from lam3db.cli.app import app
+    from lam3db.cli.streams import forget_stdout, standard_streams
     from lam3db.errors import Lam3Error
 
     try:
-        app()
+        with standard_streams():
+            app()
     except Lam3Error as error:
-        sys.stdout.flush()
         print(f"lam3db: error: {_plain(str(error))}", file=sys.stderr)  # noqa: T201 - the door
         sys.exit(1)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
-        _forget_stdout()
+        forget_stdout()
         sys.exit(1)
     except KeyboardInterrupt:
         print("lam3db: interrupted", file=sys.stderr)  # noqa: T201 - the door
@@ -37,10 +38,3 @@ def _plain(text: str) -> str:
     from lam3db.report.text import safe_text
 
     return safe_text(text)
-
-
-def _forget_stdout() -> None:
-    """Keep the interpreter from flushing into a closed pipe at its end."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

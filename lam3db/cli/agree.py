@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lam3db.cli.options import Db, Where, width
-from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, scope_of
+from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 Judges = Annotated[
     list[str] | None,
@@ -60,6 +60,7 @@ def agree(
 
     scope = scope_of(run, model, dataset, where)
     names = [name.strip() for name in by.split(",") if name.strip()]
+    refuse_output(file, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_agreement(conn, scope, judges or (), against or (), names, part)
     page = agreement_page(found)

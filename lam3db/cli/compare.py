@@ -8,7 +8,7 @@ import typer
 
 from lam3db.cli import ask
 from lam3db.cli.options import Db, Where, width
-from lam3db.cli.report import Force, Output, put_out, scope_of
+from lam3db.cli.report import Force, Output, put_out, refuse_output, scope_of
 
 
 def compare(
@@ -79,6 +79,7 @@ def compare(
 
     scope = scope_of(None, None, dataset, where)
     options = Options(pair, read_rule(rule), missing, resamples, seed)
+    refuse_output(file, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_comparison(
             conn,

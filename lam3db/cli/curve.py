@@ -8,7 +8,7 @@ import typer
 
 from lam3db.cli.agree import Pages, Part, Reference
 from lam3db.cli.options import Db, Where, width
-from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, scope_of
+from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 
 def curve(
@@ -40,6 +40,7 @@ def curve(
     from lam3db.store.engine import open_store
 
     scope = scope_of(run, model, dataset, where)
+    refuse_output(file, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_curve(
             conn, judge, scope, against or (), part, points=points, thresholds=threshold or ()

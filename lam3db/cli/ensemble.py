@@ -48,7 +48,7 @@ def fit(
     db: Db = None,
 ) -> None:
     """Fit calibration, stacking or error rates; show quality on held-out labels; write a judge."""
-    from lam3db.atomic_files import new_file
+    from lam3db.atomic_files import new_file, refuse_path
     from lam3db.cli.progress import Bar
     from lam3db.config import load_judge_config
     from lam3db.errors import InputError
@@ -58,6 +58,7 @@ def fit(
 
     if file.suffix not in (".yaml", ".yml"):
         raise InputError(f"-o {file}: name a file that ends in .yaml")
+    refuse_path(file, force=force)
     job = FitJob(
         config=load_judge_config(config),
         name=file.stem,

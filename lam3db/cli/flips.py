@@ -8,7 +8,7 @@ import typer
 
 from lam3db.cli.agree import Pages
 from lam3db.cli.options import Db, Where, width
-from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, scope_of
+from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 
 def flips(
@@ -43,6 +43,8 @@ def flips(
 
     scope = scope_of(run, model, dataset, where)
     names = [name.strip() for name in by.split(",") if name.strip()]
+    refuse_output(file, force=force)
+    refuse_output(export, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_flips(conn, first, second, scope, names)
     if export is not None:

@@ -8,7 +8,7 @@ import typer
 
 from lam3db.cli.agree import Pages, Reference
 from lam3db.cli.options import Db, Where, width
-from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, scope_of
+from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 
 def labels(
@@ -47,6 +47,7 @@ def labels(
     from lam3db.stats.labelling import SIZES
     from lam3db.store.engine import open_store
 
+    refuse_output(file, force=force)
     record = None
     if judge is not None:
         scope = scope_of(run, model, dataset, where)

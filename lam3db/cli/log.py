@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lam3db.cli.options import Db
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import tzinfo
 
-    from lam3db.pipeline.log_import import ImportedPage
+    from lam3db.pipeline.log_import import ImportedPage, PageSettings
 
 app = typer.Typer(no_args_is_help=True, help="The daily log: show a day, add to it, import pages.")
 Date = Annotated[
@@ -49,7 +52,7 @@ def show(
     with open_store(db, mode="read") as store, store.read() as conn:
         page = render_day(conn, date or latest_day(conn, where), where, lang)
     if output in (None, "-"):
-        typer.echo(page, nl=False)
+        echo(page, nl=False)
         return
     with new_file(Path(str(output)), force=force) as stream:
         stream.write(page)
@@ -84,7 +87,7 @@ def add(
     one = entry_of(section, heading, text)
     with open_store(db, mode="write") as store, store.write() as conn:
         new = add_entries(conn, day, [one], author or provenance().username)
-    typer.echo(f"{day}, {section}: {'added' if new else 'stands there already'}")
+    echo(f"{day}, {section}: {'added' if new else 'stands there already'}")
 
 
 @app.command("import")
@@ -100,17 +103,47 @@ def import_(
     db: Db = None,
 ) -> None:
     """Read a page of the log: its issues, its parameters, its sentences by section."""
-    from lam3db.pipeline.log_import import import_page
+    from lam3db.pipeline.log_import import import_page, page_day, page_settings
     from lam3db.pipeline.log_page import read_page
     from lam3db.pipeline.provenance import provenance
     from lam3db.store.engine import open_store
 
     page = read_page(file)
-    with open_store(db, mode="write") as store:
-        done = import_page(store, page, author or _person(page) or provenance().username, date)
-    _tell(done)
+    settings, day = page_settings(page), page_day(page, date)
+    by = author or _person(page) or provenance().username
+    origin = f"{day}, from {file.name}"
+    with _runtime_file(settings, runtime_out, origin), open_store(db, mode="write") as store:
+        done = import_page(store, page, by, day)
+    _tell(done, settings)
     if runtime_out is not None:
-        _write_runtime(done, runtime_out, file.name)
+        echo(f"{runtime_out}: use it with --runtime {runtime_out}")
+
+
+@contextlib.contextmanager
+def _runtime_file(settings: PageSettings, path: Path | None, origin: str) -> Iterator[None]:
+    """Write the settings as a runtime config, which takes its name when the block ends well.
+
+    Raises:
+        InputError: the page has no settings of a runtime, or there can be no such file; before
+            anything is stored.
+
+    """
+    if path is None:
+        yield
+        return
+    import yaml
+
+    from lam3db.atomic_files import new_file
+    from lam3db.errors import InputError
+
+    if settings.runtime is None:
+        why = f": {settings.why_not}" if settings.why_not else ""
+        raise InputError(f"--runtime-out {path}: the page has no settings of a runtime{why}")
+    value = settings.runtime.config.model_dump(mode="json")
+    with new_file(path, force=False, option="--runtime-out ") as stream:
+        stream.write(f"# The settings of {origin}.\n")
+        yaml.safe_dump(value, stream, sort_keys=False, allow_unicode=True)
+        yield
 
 
 def _person(page: object) -> str | None:
@@ -124,38 +157,23 @@ def _person(page: object) -> str | None:
     return None
 
 
-def _tell(done: ImportedPage) -> None:
+def _tell(done: ImportedPage, settings: PageSettings) -> None:
     from lam3db.cli.console import safe_text
 
     issues = done.issues
-    typer.echo(
+    echo(
         f"{done.day}: {done.entries} entries, {issues.opened} issues opened,"
         f" {issues.events} changes of issues, {issues.known} issues as they were"
     )
     for note in issues.notes:
-        typer.echo(safe_text(note), err=True)
-    if done.unused:
-        typer.echo(f"not in use, left out of the runtime: {safe_text(', '.join(done.unused))}")
-    if done.why_not is not None:
-        typer.echo(f"its parameters are no runtime: {safe_text(done.why_not)}", err=True)
-    if done.runtime is not None:
-        for change in done.runtime.changes:
-            typer.echo(safe_text(change))
-
-
-def _write_runtime(done: ImportedPage, path: Path, source: str) -> None:
-    import yaml
-
-    from lam3db.atomic_files import new_file
-    from lam3db.errors import InputError
-
-    if done.runtime is None:
-        raise InputError(f"--runtime-out {path}: the page has no settings of a runtime")
-    value = done.runtime.config.model_dump(mode="json")
-    with new_file(path, force=False) as stream:
-        stream.write(f"# The settings of {done.day}, from {source}.\n")
-        yaml.safe_dump(value, stream, sort_keys=False, allow_unicode=True)
-    typer.echo(f"{path}: use it with --runtime {path}")
+        echo(safe_text(note), err=True)
+    if settings.unused:
+        echo(f"not in use, left out of the runtime: {safe_text(', '.join(settings.unused))}")
+    if settings.why_not is not None:
+        echo(f"its parameters are no runtime: {safe_text(settings.why_not)}", err=True)
+    if settings.runtime is not None:
+        for change in settings.runtime.changes:
+            echo(safe_text(change))
 
 
 def _zone(name: str) -> tzinfo:

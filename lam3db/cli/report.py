@@ -83,6 +83,7 @@ def report(
         metric, threshold, attributes, rule, missing, cluster, interval, resamples, seed
     )
     names = [name.strip() for name in by.split(",") if name.strip()]
+    refuse_output(file, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
 
         def build(keys: Sequence[str]) -> Report:
@@ -202,6 +203,14 @@ def scope_of(
     run, dataset = fields.pop("run", run), fields.pop("dataset", dataset)
     models = [fields.pop("model")] if "model" in fields else models
     return Scope(run, tuple(models or ()), dataset, fields)
+
+
+def refuse_output(file: str | None, *, force: bool) -> None:
+    """Raise InputError where this file cannot be made: before the work, not after it."""
+    from lam3db.atomic_files import refuse_path
+
+    if file not in (None, "-"):
+        refuse_path(Path(str(file)), force=force)
 
 
 def put_out(text: str, file: str | None, *, force: bool) -> None:

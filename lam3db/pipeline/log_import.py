@@ -29,18 +29,42 @@ _UNUSED = re.compile(r"未启用|不启用|not used|not in use|unused", re.IGNOR
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedPage:
-    """What came in. ``runtime`` are the page's settings in the one form, or ``why_not``.
+class PageSettings:
+    """The settings that a page's parameters name.
 
-    ``unused`` are settings that the page lists and says are not in use: they are left out.
+    ``runtime`` are they in the one form, or None with ``why_not``. ``unused`` are settings that
+    the page lists and says are not in use: they are left out.
     """
+
+    runtime: LoadedRuntime | None
+    why_not: str | None
+    unused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPage:
+    """What came in."""
 
     day: str
     entries: int
     issues: Imported
-    runtime: LoadedRuntime | None
-    why_not: str | None
-    unused: tuple[str, ...] = ()
+
+
+def page_settings(page: Page) -> PageSettings:
+    """Return the settings of a page; stores nothing."""
+    settings = [row for row in page.parameters if not _UNUSED.search(row["remark"])]
+    unused = tuple(row["key"] for row in page.parameters if row not in settings)
+    runtime, why_not = _runtime(settings)
+    return PageSettings(runtime, why_not, unused)
+
+
+def page_day(page: Page, day: str | None) -> str:
+    """Return the day of a page, ``day`` first; raise InputError where neither names one."""
+    named = day or page.day
+    if named is None:
+        raise InputError("the page names no day in its title: give it with --date YYYY-MM-DD")
+    noon(named)
+    return named
 
 
 def import_page(store: Store, page: Page, author: str, day: str | None = None) -> ImportedPage:
@@ -50,17 +74,12 @@ def import_page(store: Store, page: Page, author: str, day: str | None = None) -
         InputError: the page names no day, and none is given; or an entry is too long.
 
     """
-    named = day or page.day
-    if named is None:
-        raise InputError("the page names no day in its title: give it with --date YYYY-MM-DD")
+    named = page_day(page, day)
     at = noon(named)
     with store.write() as conn:
         issues = store_issues(conn, page.issues, author, at)
         entries = add_entries(conn, named, page.entries, author, at)
-    settings = [row for row in page.parameters if not _UNUSED.search(row["remark"])]
-    unused = tuple(row["key"] for row in page.parameters if row not in settings)
-    runtime, why_not = _runtime(settings)
-    return ImportedPage(named, entries, issues, runtime, why_not, unused)
+    return ImportedPage(named, entries, issues)
 
 
 def noon(day: str) -> int:

@@ -52,9 +52,9 @@ def render(report: Report, output: str = "table", width: int = WIDTH) -> str:
 def _terminal(report: Report, width: int) -> str:
     blocks = [f"Scope: {safe_text(', '.join(report.scope) or 'everything')}", ""]
     if report.empty:
-        return "\n".join([*blocks, report.empty, ""])
+        return "\n".join([*blocks, safe_text(report.empty), ""])
     for table in tables(report, width):
-        blocks += [table.title, *table_lines(table), ""]
+        blocks += [safe_text(table.title), *table_lines(table), ""]
     for note in footnotes(report):
         blocks += wrapped_note(note, width)
     return "\n".join([*blocks, ""])
@@ -74,17 +74,28 @@ def wrapped_note(note: str, width: int) -> list[str]:
 
 def table_lines(table: Table) -> list[str]:
     """Return a table as aligned lines; a label that repeats the line above is left out."""
-    labels = [tuple(safe_text(cell, _LABEL) for cell in row[: table.left]) for row in table.cells]
-    rows = [(*label, *row[table.left :]) for label, row in zip(labels, table.cells, strict=True)]
-    widths = [max(map(columns, cells)) for cells in zip(table.header, *rows, strict=True)]
+    header = [_one_line(name) for name in table.header]
+    rows = [
+        (
+            *(safe_text(cell, _LABEL) for cell in row[: table.left]),
+            *(_one_line(cell) for cell in row[table.left :]),
+        )
+        for row in table.cells
+    ]
+    widths = [max(map(columns, cells)) for cells in zip(header, *rows, strict=True)]
     found = _group_line(table, widths)
-    found.append(_line(list(table.header), widths, table.left))
+    found.append(_line(header, widths, table.left))
     found.append(_GAP.join("─" * width for width in widths))
     previous: tuple[str, ...] = ()
     for row in rows:
         found.append(_line(_without_repeats(row, previous, table.left), widths, table.left))
         previous = row
     return found
+
+
+def _one_line(text: str) -> str:
+    """Return a cell that a terminal shows as it is: aligned numbers keep their blanks."""
+    return safe_text(text).replace("\n", " ")
 
 
 def _group_line(table: Table, widths: list[int]) -> list[str]:
@@ -125,9 +136,9 @@ def _markdown(report: Report) -> str:
     scope = markdown_text(", ".join(report.scope) or "everything")
     blocks = [f"Scope: {scope}", ""]
     if report.empty:
-        return "\n".join([*blocks, report.empty, ""])
+        return "\n".join([*blocks, markdown_text(report.empty), ""])
     for table in tables(report):
-        blocks += [f"**{table.title}**", "", *markdown_lines(table), ""]
+        blocks += [f"**{markdown_text(table.title)}**", "", *markdown_lines(table), ""]
     blocks += [f"- {markdown_text(note)}" for note in footnotes(report)]
     return "\n".join([*blocks, ""])
 

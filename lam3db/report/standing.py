@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from lam3db.report.build import choose_judges
 from lam3db.report.formats import table_lines
 from lam3db.report.tables import Table
+from lam3db.report.text import safe_text
 from lam3db.store import overview, results, standing
 from lam3db.store.answers import iso
 
@@ -60,7 +62,7 @@ def status_text(status: Status) -> str:
             blocks += ["  none"]
         blocks += [""]
     if status.hints:
-        blocks += ["Next:", *(f"  {hint}" for hint in status.hints), ""]
+        blocks += ["Next:", *(f"  {safe_text(hint)}" for hint in status.hints), ""]
     return "\n".join(blocks)
 
 
@@ -141,7 +143,7 @@ def _hints(
     hints = []
     for row in answers:
         model = row["model"].partition(" @")[0]
-        command = f"lam3db generate --model {model} --dataset {row['dataset']}"
+        command = f"lam3db generate --model {quote(model)} --dataset {quote(row['dataset'])}"
         if row["pending"]:
             hints.append(f"{command}  # {row['pending']} answers are pending")
         if row["failed"]:
@@ -149,7 +151,7 @@ def _hints(
     if not judges:
         hints.append("lam3db judge --pending --judge refusal-gcg --judge detoxify-original")
     for row in (row for row in judges if row["kind"] != "human"):  # people have `lam3db review`
-        command = f"lam3db judge --pending --judge {row['judge'].partition(' #')[0]}"
+        command = f"lam3db judge --pending --judge {quote(row['judge'].partition(' #')[0])}"
         if row["pending"]:
             hints.append(f"{command}  # {row['pending']} scores are pending")
         if row["failed"]:

@@ -12,12 +12,14 @@ import pytest
 from pipeline import jobs
 from scored import World, sample
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from lam3db.cli.app import app
 from lam3db.errors import InputError, NotFoundError
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.issue_tables import cells_of, markdown_tables
 from lam3db.pipeline.judge import judge_pending
-from lam3db.pipeline.log_import import import_page, noon
+from lam3db.pipeline.log_import import import_page, noon, page_settings
 from lam3db.pipeline.log_page import read_page
 from lam3db.pipeline.watch import Silence
 from lam3db.records import Failed, RunKind, Stage
@@ -117,9 +119,14 @@ def test_the_labs_own_page_goes_in_and_comes_out(store: Store) -> None:
     if not LOG.exists():
         pytest.skip("the lab's log is not here")
     done = import_page(store, read_page(LOG), "JsW")
-    assert (done.day, done.issues.opened, done.unused) == ("2025-11-12", 9, ("min_new_tokens",))
-    assert done.runtime is not None
-    config = done.runtime.config
+    settings = page_settings(read_page(LOG))
+    assert (done.day, done.issues.opened, settings.unused) == (
+        "2025-11-12",
+        9,
+        ("min_new_tokens",),
+    )
+    assert settings.runtime is not None
+    config = settings.runtime.config
     assert (config.max_new_tokens, config.min_new_tokens, config.seed) == (256, None, 42)
     assert (config.quantization.enabled, config.quantization.compute_dtype) == (True, "bf16")
     original, again = LOG.read_text(encoding="utf-8"), shown(store, "2025-11-12", "zh")
@@ -134,10 +141,12 @@ def test_the_labs_own_page_goes_in_and_comes_out(store: Store) -> None:
 
 
 def test_every_part_of_a_page_is_kept(store: Store, tmp_path: Path) -> None:
-    done = import_page(store, read_page(page(tmp_path)), "ana")
-    assert done.runtime is not None
-    assert (done.runtime.config.max_new_tokens, done.runtime.config.temperature) == (64, 0.5)
-    assert done.unused == ("min_new_tokens",)
+    import_page(store, read_page(page(tmp_path)), "ana")
+    settings = page_settings(read_page(page(tmp_path)))
+    assert settings.runtime is not None
+    config = settings.runtime.config
+    assert (config.max_new_tokens, config.temperature) == (64, 0.5)
+    assert settings.unused == ("min_new_tokens",)
     again = shown(store, "2026-01-02")
     assert rows(again)[1:4] == rows(PAGE)[1:4]
     assert rows(again)[-1] == ["X-1", "broken `pipe | here`", "high", "**new**", ""]
@@ -300,3 +309,28 @@ def test_a_models_name_cannot_become_markup_among_the_parameters(store: Store) -
     assert "\\<img" in said
     bare = re.sub("`[^`]*`", "", said)  # code is shown as it is
     assert "<img" not in bare.replace("\\<img", "")
+
+
+@pytest.mark.parametrize("wrong", ["taken", "no folder", "no settings"])
+def test_a_runtime_file_that_cannot_be_is_refused_before_anything_is_stored(
+    sqlite_url: str, tmp_path: Path, wrong: str
+) -> None:
+    out = tmp_path / "none" / "r.yaml" if wrong == "no folder" else tmp_path / "runtime.yaml"
+    text_of_page = PAGE
+    if wrong == "taken":
+        out.write_text("mine")
+    if wrong == "no settings":
+        text_of_page = re.sub(r"(?m)^\| decoding.*\n", "", PAGE)
+    words = ["log", "import", str(page(tmp_path, text_of_page)), "--runtime-out", str(out)]
+    result = CliRunner().invoke(app, [*words, "--db", sqlite_url])
+    assert isinstance(result.exception, InputError)
+    assert "--runtime-out" in str(result.exception)
+    with open_store(sqlite_url, mode="write") as store, store.read() as conn:
+        assert load_entries(conn, "2026-01-02") == []
+    result = CliRunner().invoke(app, [*words[:3], "--db", sqlite_url])
+    assert result.exit_code == 0
+    if wrong == "taken":
+        assert out.read_text() == "mine"
+        out.unlink()
+        assert CliRunner().invoke(app, [*words, "--db", sqlite_url]).exit_code == 0
+        assert "temperature: 0.5" in out.read_text()
