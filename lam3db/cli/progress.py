@@ -21,7 +21,7 @@ class Bar:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._hashing: TaskID | None = None
-        self._title = ""
+        self._title, self._unit = "", "new"
         self._total = self._new = self._cached = self._failed = 0
         self._started = 0.0
 
@@ -60,8 +60,9 @@ class Bar:
             self._progress.remove_task(self._hashing)
             self._hashing = None
 
-    def begin(self, title: str, total: int, done: int, failed: int) -> None:
+    def begin(self, title: str, total: int, done: int, failed: int, unit: str = "new") -> None:
         """Draw a new bar."""
+        self._unit = unit
         self._title, self._total, self._cached, self._failed = title, total, done, failed
         self._new, self._started = 0, time.monotonic()
         if self._progress is not None:
@@ -69,7 +70,8 @@ class Bar:
                 title, total=total, completed=done + failed, counts=self._counts()
             )
         else:
-            self._line(f"{title}: {total} wanted, {done} stored, {failed} given up")
+            counts = f"{total} wanted, {done} stored, {failed} given up"
+            self._line(f"{title}: {counts if unit == 'new' else f'{total} {unit}'}")
 
     def advance(self, new: int, failed: int) -> None:
         """Move the bar."""
@@ -89,7 +91,7 @@ class Bar:
         self._task = None
 
     def _counts(self) -> str:
-        parts = [f"{self._new} new"]
+        parts = [f"{self._new} {self._unit}"]
         if self._cached:
             parts.append(f"{self._cached} cached")
         if self._failed:

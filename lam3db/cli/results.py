@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,14 @@ def import_results(
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="An option of a format, NAME=VALUE. Repeatable."),
+    ] = None,
+    repeats: Annotated[
+        str | None,
+        typer.Option("--repeats", help="What rows of one sample are: copies or draws."),
+    ] = None,
+    first_replicate: Annotated[
+        int | None,
+        typer.Option("--first-replicate", min=0, max=1, help="What the file counts from: 0 or 1."),
     ] = None,
     formats: Annotated[
         bool, typer.Option("--formats", help="List the formats we know, and leave.")
@@ -79,6 +88,7 @@ def import_results(
         )
     options = {"dataset": name, "model": model, "settings": pairs(settings, "--set")}
     job = _job(file, output, mapping, images, options)
+    job = replace(job, repeats=_repeats(repeats) or job.repeats, first_replicate=first_replicate)
     if dry_run:
         from lam3db.pipeline.results import look
 
@@ -91,6 +101,16 @@ def import_results(
     with open_store(db, mode="write") as store, Bar() as bar:
         result = take_over(store, job, bar)
     _tell(result)
+
+
+def _repeats(word: str | None) -> str | None:
+    from lam3db.errors import ConfigError, did_you_mean
+    from lam3db.pipeline.imports.attempts import REPEATS
+
+    if word is not None and word not in REPEATS:
+        hint = did_you_mean(word, REPEATS) or f": one of {', '.join(REPEATS)}"
+        raise ConfigError(f"--repeats {word}{hint}")
+    return word
 
 
 def _guide() -> None:
@@ -118,7 +138,7 @@ def _job(
     options: dict[str, Any],
 ) -> ImportJob:
     from lam3db.datasets.images import ImageFolder
-    from lam3db.datasets.results.formats import ReadOptions, reader_of
+    from lam3db.datasets.results.formats import REPEATS, ReadOptions, reader_of
     from lam3db.errors import InputError
     from lam3db.pipeline.results import ImportJob
 
@@ -127,12 +147,14 @@ def _job(
     asked = ReadOptions(images=ImageFolder(images), **options)
     if mapping is None:
         reader, origin = reader_of(output or ""), {"format": output}
+        repeats = REPEATS.get(output or "")
     else:
         from lam3db.datasets.results.map import read_map
 
         found = read_map(mapping)
         reader, origin = found.read, {"map": mapping.name, "digest": found.digest.hex()}
-    return ImportJob(file, reader, asked, origin, asked.dataset or file.stem)
+        repeats = found.shape.repeats
+    return ImportJob(file, reader, asked, origin, asked.dataset or file.stem, repeats)
 
 
 def _tell_survey(seen: Survey) -> None:

@@ -44,7 +44,9 @@ A compressed file may hold far more than it weighs.
 class ImportJob:
     """What is to be read. ``dataset`` names the dataset of records that name none.
 
-    ``origin`` is what runs record of the import: the format or the map's digest.
+    ``origin`` is what runs record of the import: the format or the map's digest. ``repeats``
+    says what unnumbered rows under one sample and model are (``copies`` or ``draws``),
+    ``first_replicate`` with which number (0 or 1) the file begins to count.
     """
 
     path: Path
@@ -52,6 +54,8 @@ class ImportJob:
     options: ReadOptions
     origin: Mapping[str, Any]
     dataset: str
+    repeats: str | None = None
+    first_replicate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def look(job: ImportJob, kept: list[ResultRecord] | None = None) -> Survey:
     records = job.reader(job.path, faults, job.options)
     if kept is not None:
         records = _keeping(records, kept)
-    return survey(records, faults, job.dataset)
+    return survey(records, faults, job.dataset, job.repeats)
 
 
 def _keeping(records: Iterator[ResultRecord], kept: list[ResultRecord]) -> Iterator[ResultRecord]:
@@ -109,12 +113,12 @@ def _import(store: Store, job: ImportJob, watch: Watch) -> Imported:
     images = job.options.images
     if images is not None:
         _put_images(store, images.files, images.media)
-    watch.begin(f"importing {job.path.name}", seen.count, 0, 0)
+    watch.begin(f"importing {job.path.name}", seen.count, 0, 0, "rows")
     try:
         with store.write() as conn:
             requested = {"import": dict(job.origin), "file": job.path.name, "sha256": before}
             media = tuple(images.media.values()) if images is not None else ()
-            one = ResultsIn(conn, seen, Faults(job.path), requested)
+            one = ResultsIn(conn, seen, Faults(job.path), requested, job.first_replicate)
             one.prepare(media)
             again = (
                 iter(kept)

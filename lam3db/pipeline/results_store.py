@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.record import ImportedJudge, ResultRecord
-    from lam3db.pipeline.results_survey import Survey
+    from lam3db.pipeline.results_survey import Group, Survey
     from lam3db.pipeline.watch import Watch
     from lam3db.records import Media
 
+_FEW = 20
+"""Up to this number, and up to so many missing for each that is there, replicates are counted."""
 WINDOW = 2000
 """Records stored at a time."""
 
@@ -77,8 +79,9 @@ class _Judge:
 class _Run:
     """The samples of one model and config that were tried equally often, and their run.
 
-    ``there`` is a run of an earlier import that asked for the same; ``id`` is this import's,
-    once it has something to bring.
+    ``there`` is a run of an earlier import that asked for the same; ``counted`` says with which
+    number the file's replicates begin, where it has numbers; ``id`` is this import's, once it has
+    something to bring.
     """
 
     model: int
@@ -89,6 +92,7 @@ class _Run:
     attempts: int
     planned: int
     there: int | None
+    counted: Mapping[str, int] = field(default_factory=dict)
     id: int | None = None
     new: int = 0
     known: int = 0
@@ -99,9 +103,18 @@ class ResultsIn:
     """One import: :meth:`prepare`, :meth:`store`, :meth:`finish`, in the caller's transaction."""
 
     def __init__(
-        self, conn: Connection, seen: Survey, faults: Faults, requested: Mapping[str, Any]
+        self,
+        conn: Connection,
+        seen: Survey,
+        faults: Faults,
+        requested: Mapping[str, Any],
+        first_replicate: int | None = None,
     ) -> None:
-        """Take what the survey has found; ``requested`` is what runs record of the import."""
+        """Take what the survey has found; ``requested`` is what runs record of the import.
+
+        ``first_replicate`` is what the file's numbers begin with, where a person says it.
+        """
+        self._first = first_replicate
         self._conn, self._seen, self._faults, self._requested = conn, seen, faults, requested
         self._ids: list[int] = []
         self._keys: dict[bytes, str] = {}
@@ -112,6 +125,7 @@ class ResultsIn:
         self._digests = JudgeDigests()
         self._here = provenance()
         self._grown: Counter[str] = Counter()
+        self._firsts: dict[int, int] = {}
 
     def prepare(self, media: Sequence[Media]) -> None:
         """Write samples, datasets, models, configs, selections and judges."""
@@ -127,6 +141,7 @@ class ResultsIn:
             self._datasets[name] = self._dataset(name, list(members))
         for number in range(len(self._seen.groups)):
             self._open(number)
+        self._faults.raise_if_any()
         for digest, judge in self._seen.judges.items():
             row = writes.put_judge(self._conn, judge.identity)
             self._judges[digest] = _Judge(judge, row)
@@ -196,8 +211,11 @@ class ResultsIn:
         model = writes.put_model_version(self._conn, group.model)
         config = writes.put_config(self._conn, group.config)
         self._places.append((model, config))
+        self._count_from(number, model, config)
         names = sorted(group.datasets)
         dataset = self._datasets[names[0]].id if len(names) == 1 else None
+        first = self._firsts.get(number)
+        counted = {} if first is None else {results.FIRST_REPLICATE: first}
         by_count: dict[int, list[int]] = defaultdict(list)
         for sample, attempts in group.attempts.items():
             by_count[attempts].append(sample)
@@ -211,8 +229,43 @@ class ResultsIn:
             there = results.import_of(self._conn, model, config, selection, attempts)
             planned = attempts * len(members)
             self._runs[number, attempts] = _Run(
-                model, config, group.config.value, dataset, selection, attempts, planned, there
+                *(model, config, group.config.value, dataset, selection, attempts, planned, there),
+                counted,
             )
+
+    def _count_from(self, number: int, model: int, config: int) -> None:
+        """Bring a group's replicates to 0 where its file counts them from 1.
+
+        What earlier files of the set counted from is recorded with their runs; a file alone that
+        begins with 1 counts from 1, and one of a single higher number says what it means.
+        """
+        group = self._seen.groups[number]
+        if not group.explicit:
+            return
+        least = min(one.least for one in self._seen.groups if one.explicit)
+        earlier = results.first_replicates(self._conn, model, config)
+        first = self._first
+        if first is None:
+            first = min(earlier & {0, 1}, default=1 if least == 1 else 0) if least else 0
+        if group.least < first:
+            what = f"{group.least} is there, and the first is said to be {first}"
+            self._faults.add(None, "replicate", what)
+            return
+        if first:
+            self._seen.begin_with(number, first)
+            self._seen.remark("replicates that the file counts from 1 are stored from 0 on")
+        elif not earlier:
+            self._refuse_seeds(group)
+        self._firsts[number] = first
+
+    def _refuse_seeds(self, group: Group) -> None:
+        """Refuse numbers that count nothing: a gap is an attempt, and each would be missing."""
+        numbers = {number for rows in group.explicit.values() for number in rows}
+        if max(numbers) >= _FEW and max(numbers) + 1 > _FEW * len(numbers):
+            what = f"{max(numbers)} is the largest of {len(numbers)} different numbers: replicates"
+            what += " are counted from 0 or 1, and each that no row has is an attempt that was not"
+            what += " made; seeds are settings (config), and `repeats: draws` numbers the rows"
+            self._faults.add(None, "replicate", what)
 
     def _answers(self, start: int, window: Sequence[ResultRecord]) -> list[int]:
         """Return the generation of each record; 0 where it has no response."""
@@ -268,6 +321,9 @@ class ResultsIn:
         if text_digest(record.response or "") != digest:
             what = "another answer is stored under this model, settings, sample and replicate: "
             what += "what differs? tell them apart with --model, or by config in the map"
+            first = self._firsts.get(self._seen.group_of[at])
+            if first is not None:
+                what += f"; its replicates are counted from {first} (--first-replicate 0 or 1)"
             self._fault(at, record.row, "response", what)
         elif at not in self._seen.repeats:
             self._run_of(at).known += 1
@@ -278,7 +334,8 @@ class ResultsIn:
         self._faults.add(row, field, what)
 
     def _failed(self, at: int, record: ResultRecord) -> None:
-        if record.failed is not None and at not in self._seen.repeats:
+        is_told = at not in self._seen.repeats or at in self._seen.tries
+        if record.failed is not None and is_told:
             sample, replicate = self._place(at)
             failure = FailureIn(record.failed, sample_id=sample, replicate=replicate)
             self._run_of(at).failures.append(failure)
@@ -296,7 +353,7 @@ class ResultsIn:
                 environment_id=writes.put_environment(self._conn, self._here.environment),
                 replicates=run.attempts,
                 seed=None,
-                requested=self._requested,
+                requested={**self._requested, **run.counted},
                 effective=dict(run.value),
                 options={},
                 **self._here.columns(),
@@ -314,7 +371,7 @@ class ResultsIn:
         said: dict[bytes, list[SaidIn]] = defaultdict(list)
         subjects: dict[tuple[int, frozenset[Sees]], bytes] = {}
         for at, record in enumerate(window):
-            if record.response is None:
+            if record.response is None or start + at in self._seen.copies:
                 continue
             for one in record.findings:
                 digest = self._digests.digest_of(one.judge)

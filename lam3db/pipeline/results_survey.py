@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.faults import shown
 from lam3db.errors import InputError
+from lam3db.pipeline.imports.attempts import Attempts
 from lam3db.records import Sample, Verdict
 
 if TYPE_CHECKING:
@@ -33,14 +34,28 @@ _LONGEST_NAME = 500
 
 @dataclass(slots=True)
 class Group:
-    """What one model under one config was asked; ``attempts`` by sample."""
+    """What one model under one config was asked; ``attempts`` by sample.
+
+    ``explicit`` are the records of a sample by the replicate that the file names, ``least`` the
+    smallest of those; ``single`` is the first record without a number, ``several`` all of them
+    where a sample has more.
+    """
 
     model: ModelVersion
     config: GenerationConfig
     attempts: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     explicit: dict[int, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    single: dict[int, int] = field(default_factory=dict)
+    several: dict[int, list[int]] = field(default_factory=dict)
+    least: int = 0
     datasets: set[str] = field(default_factory=set)
     answers: int = 0
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the file declares that nothing is sampled, so that equal answers are copies."""
+        decoding = self.config.value.get("decoding") or {}
+        return decoding.get("temperature") == 0 or decoding.get("do_sample") is False
 
 
 @dataclass(slots=True)
@@ -49,7 +64,9 @@ class Survey:
 
     Samples are numbered in the order in which they come. ``sample_of``, ``replicate_of`` and
     ``group_of`` are of the records, in their order; ``repeats`` are the numbers of records that
-    belong to an attempt whose answer an earlier record brought. ``unit`` is what the reader calls
+    belong to an attempt whose answer another record brings: among them ``copies``, equal in all
+    that is read, and ``tries`` that failed. ``gaps`` are attempts that no record is of, between
+    others that are numbered. ``unit`` is what the reader calls
     its places; of a folder, ``files`` holds each file with the number of its first record.
     ``remarks`` are what the reader noticed and did not read, each a line.
     """
@@ -66,6 +83,9 @@ class Survey:
     replicate_of: array[int] = field(default_factory=lambda: array("q"))
     group_of: array[int] = field(default_factory=lambda: array("q"))
     repeats: set[int] = field(default_factory=set)
+    copies: set[int] = field(default_factory=set)
+    tries: set[int] = field(default_factory=set)
+    gaps: int = 0
     missing: int = 0
     dropped: int = 0
     first: ResultRecord | None = None
@@ -88,6 +108,20 @@ class Survey:
         """How many attempts they are."""
         return self.count - len(self.repeats)
 
+    def remark(self, text: str) -> None:
+        """Add a remark, once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def begin_with(self, number: int, first: int) -> None:
+        """Let the replicates that a group's file counts from ``first`` begin with 0."""
+        group = self.groups[number]
+        for at, other in enumerate(self.group_of):
+            if other == number and self.sample_of[at] in group.explicit:
+                self.replicate_of[at] -= first
+        for sample in group.explicit:
+            group.attempts[sample] -= first
+
 
 class JudgeDigests:
     """The digests of a reader's judges, worked out once for each object."""
@@ -104,14 +138,19 @@ class JudgeDigests:
         return found[1]
 
 
-def survey(records: Iterable[ResultRecord], faults: Faults, dataset: str) -> Survey:
+def survey(
+    records: Iterable[ResultRecord], faults: Faults, dataset: str, repeats: str | None = None
+) -> Survey:
     """Look at every record; ``dataset`` is that of records which name none.
+
+    ``repeats`` says what rows under one sample and model are that have no number: ``copies`` or
+    ``draws``.
 
     Raises:
         InputError: everything that is wrong with the file, or there is nothing in it.
 
     """
-    look = _Look(faults, dataset)
+    look = _Look(faults, dataset, repeats)
     for record in records:
         look.at(record)
     look.settle()
@@ -131,7 +170,7 @@ def sample_of(record: ResultRecord) -> Sample:
 class _Look:
     """One pass over the records."""
 
-    def __init__(self, faults: Faults, dataset: str) -> None:
+    def __init__(self, faults: Faults, dataset: str, repeats: str | None) -> None:
         self.faults = faults
         self.dataset = dataset
         self.seen = Survey()
@@ -139,9 +178,11 @@ class _Look:
         self._plain: dict[tuple[object, ...], int] = {}
         self._groups: dict[tuple[int, int], int] = {}
         self._by_digest: dict[tuple[bytes, bytes], int] = {}
-        self._attempts: dict[tuple[int, str], tuple[int, int, int | None, int]] = {}
         self._kept: list[object] = []
         self._judges = JudgeDigests()
+        self._attempts = Attempts(self.seen, faults, self._judges, repeats)
+        self._statuses: dict[tuple[tuple[bytes, ScoreStatus], ...], int] = {}
+        self._statuses_of = array("q")
 
     def at(self, record: ResultRecord) -> None:
         seen = self.seen
@@ -155,38 +196,19 @@ class _Look:
             self._name(record, "dataset", name)
         seen.members[name].setdefault(sample)
         seen.groups[group].datasets.add(name)
-        replicate = self._replicate(record, sample, group)
         seen.sample_of.append(sample)
-        seen.replicate_of.append(replicate)
         seen.group_of.append(group)
+        self._attempts.add(record, sample, group)
         self._findings(record)
 
     def settle(self) -> None:
-        """Bring replicates that the file counts from 1 to 0, and refuse gaps."""
-        explicit = [group for group in self.seen.groups if group.explicit]
-        numbers = {r for group in explicit for rows in group.explicit.values() for r in rows}
-        first = min(numbers, default=0)
-        if first == 1:
-            self._shift(explicit)
-        elif first:
-            self.faults.add(None, "replicate", f"they begin with {first}, where 0 or 1 is first")
-        for group in explicit:
-            for sample, rows in group.explicit.items():
-                last, start = max(rows), min(first, 1)
-                group.attempts[sample] = last - start + 1
-                for number in range(start, last):
-                    if number not in rows:
-                        what = f"{last} is there and {number} is not: was it no attempt? number "
-                        what += "them without gaps, or give it a row without a response"
-                        self.faults.add(rows[last], "replicate", what)
-                        break
-
-    def _shift(self, explicit: list[Group]) -> None:
-        shifted = {id(group) for group in explicit}
-        for at, group in enumerate(self.seen.group_of):
-            told = self.seen.groups[group]
-            if id(told) in shifted and self.seen.sample_of[at] in told.explicit:
-                self.seen.replicate_of[at] -= 1
+        """Number the attempts, and count what was said of them, copies left out."""
+        self._attempts.settle()
+        kept = (kind for at, kind in enumerate(self._statuses_of) if at not in self.seen.copies)
+        statuses = list(self._statuses)
+        for kind, count in Counter(kept).items():
+            for digest, status in statuses[kind]:
+                self.seen.findings[digest][status] += count
 
     def _sample(self, record: ResultRecord) -> int:
         if record.metadata or record.attack.parameters:
@@ -227,64 +249,21 @@ class _Look:
             self._groups[here] = number
         return number
 
-    def _replicate(self, record: ResultRecord, sample: int, group: int) -> int:
-        told = self.seen.groups[group]
-        said = None if record.response is None else hash(record.response)
-        if record.attempt is not None:
-            before = self._attempts.get((group, record.attempt))
-            if before is not None:
-                self._same_attempt(record, (sample, said), before)
-                self.seen.repeats.add(self.seen.count)
-                return before[1]
-        replicate = self._next(record, sample, told)
-        if record.attempt is not None:
-            place = (sample, replicate, said, record.row)
-            self._attempts[group, record.attempt] = place
-        if record.response is None:
-            self.seen.missing += 1
-        else:
-            told.answers += 1
-        return replicate
-
-    def _next(self, record: ResultRecord, sample: int, told: Group) -> int:
-        if record.replicate is None:
-            if sample in told.explicit:
-                self.faults.add(record.row, "replicate", "is missing, where other rows have it")
-            told.attempts[sample] += 1
-            return told.attempts[sample] - 1
-        if told.attempts.get(sample):
-            self.faults.add(record.row, "replicate", "is there, where other rows have none")
-        rows = told.explicit[sample]
-        if record.replicate in rows:
-            what = f"{record.replicate} of the same sample and model is in {rows[record.replicate]}"
-            self.faults.add(record.row, "replicate", what + " already")
-        rows.setdefault(record.replicate, record.row)
-        return record.replicate
-
-    def _same_attempt(
-        self,
-        record: ResultRecord,
-        now: tuple[int, int | None],
-        before: tuple[int, int, int | None, int],
-    ) -> None:
-        sample, _, said, row = before
-        differs = "its sample" if sample != now[0] else "its response" if said != now[1] else ""
-        if differs:
-            what = f"{differs} differs from that of the same attempt in {row}"
-            self.faults.add(record.row, None, f"attempt {shown(record.attempt)}: {what}")
-
     def _findings(self, record: ResultRecord) -> None:
+        statuses = []
         for said in record.findings:
             digest = self._judges.digest_of(said.judge)
             self.seen.judges.setdefault(digest, said.judge)
             if record.response is not None:
-                self.seen.findings[digest][said.finding.status] += 1
+                statuses.append((digest, said.finding.status))
             elif _is_unsafe(said.judge, said.finding):
                 name = said.judge.identity.name
                 what = f"{name} calls unsafe what is not there: the row has no response"
                 self.faults.add(record.row, None, what)
             else:
                 self.seen.dropped += 1
+        kind = self._statuses.setdefault(tuple(statuses), len(self._statuses))
+        self._statuses_of.append(kind)
 
 
 def _is_unsafe(judge: ImportedJudge, finding: Finding) -> bool:

@@ -19,8 +19,11 @@ class Watch(Protocol):
         """Hear how far the digest of a large file is, in bytes."""
         ...
 
-    def begin(self, title: str, total: int, done: int, failed: int) -> None:
-        """Hear that ``total`` things are wanted, of which some are stored or have failed."""
+    def begin(self, title: str, total: int, done: int, failed: int, unit: str = "new") -> None:
+        """Hear that ``total`` things are wanted, of which some are stored or have failed.
+
+        ``unit`` is what :meth:`advance` counts, where that is not what is newly stored.
+        """
         ...
 
     def advance(self, new: int, failed: int) -> None:
@@ -41,7 +44,7 @@ class Silence:
     def hashing(self, name: str, done: int, total: int) -> None:
         """Ignore it."""
 
-    def begin(self, title: str, total: int, done: int, failed: int) -> None:
+    def begin(self, title: str, total: int, done: int, failed: int, unit: str = "new") -> None:
         """Ignore it."""
 
     def advance(self, new: int, failed: int) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 IMPORTED = "results of "
 """How the source of a dataset begins whose samples came with results: it grows by imports."""
 
+FIRST_REPLICATE = "first_replicate"
+"""Under this name a run records which number of its file became replicate 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class LatestVersion:
@@ -74,3 +77,15 @@ def import_of(
         & (r.selection_id == selection) & (r.replicates == replicates)
     )  # fmt: skip
     return conn.execute(select(func.min(r.id)).where(same)).scalar()
+
+
+def first_replicates(conn: Connection, model_version: int, config: int) -> set[int]:
+    """Return with which numbers the files began whose answers were imported under these."""
+    r = t.run.c
+    same = (
+        (r.kind == str(RunKind.GENERATE))
+        & (r.model_version_id == model_version)
+        & (r.config_id == config)
+    )
+    requested = (from_json(text) for text in conn.scalars(select(r.requested).where(same)))
+    return {one[FIRST_REPLICATE] for one in requested if FIRST_REPLICATE in one}

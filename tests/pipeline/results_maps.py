@@ -28,7 +28,9 @@ def job(
     path.write_text(data, newline="")
     mapping.write_text(text)
     found = read_map(mapping)
-    return ImportJob(path, found.read, ReadOptions(**options), {"map": "map.yaml"}, path.stem)
+    asked = ReadOptions(**options)
+    repeats = found.shape.repeats
+    return ImportJob(path, found.read, asked, {"map": "map.yaml"}, path.stem, repeats)
 
 
 def take(url: str, asked: ImportJob) -> Imported:

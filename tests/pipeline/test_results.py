@@ -72,7 +72,7 @@ def test_the_same_file_again_changes_nothing(store_url: str, tmp_path: Path) -> 
 def test_a_file_that_has_grown_adds_what_is_new(store_url: str, tmp_path: Path) -> None:
     data = HEAD + "a,m,p1,Sure,1\n"
     take(store_url, job(tmp_path, data))
-    grown = take(store_url, job(tmp_path, data + "b,m,p2,No.,0\nb,m,p2,,\n"))
+    grown = take(store_url, job(tmp_path, data + "b,m,p2,No.,0\nc,m,p3,,\n"))
     assert (grown.stored.new, grown.stored.known) == (1, 1)
     assert grown.stored.datasets[0].version == 2
     assert _counts(store_url, "m") == (1, 2, 3)
@@ -83,7 +83,7 @@ def test_several_answers_to_one_sample_are_its_replicates_and_no_more_are_asked_
     store_url: str, tmp_path: Path
 ) -> None:
     data = HEAD + "a,m,p1,one,1\na,m,p1,two,0\na,m,p1,one,1\nb,m,p2,one,1\n"
-    take(store_url, job(tmp_path, data))
+    take(store_url, job(tmp_path, data, "repeats: draws\n" + PLAIN))
     assert _counts(store_url, "m") == (3, 4, 4)
     found = rows(store_url, "SELECT sample, replicate FROM v_generation ORDER BY 1, 2")
     assert found == [("a", 0), ("a", 1), ("a", 2), ("b", 0)]
@@ -226,27 +226,6 @@ annotators:
     ]
     with pytest.raises(InputError, match="its response differs"):
         take(store_url, job(tmp_path, data + "b,m,q,other,bob,no\n", text))
-
-
-@pytest.mark.parametrize(
-    ("numbers", "fault"),
-    [((1, 2), None), ((0, 1), None), ((0, 2), "2 is there and 1 is not"), ((2, 3), "begin with 2")],
-)
-def test_replicates_of_the_file_are_taken_without_gaps(
-    store_url: str, tmp_path: Path, numbers: tuple[int, int], fault: str | None
-) -> None:
-    text = PLAIN.replace("response: answer", "response: answer, replicate: trial")
-    data = "id,model,prompt,answer,label,trial\n"
-    data += "".join(f"a,m,p1,answer {n},1,{n}\n" for n in reversed(numbers))
-    asked = job(tmp_path, data, text)
-    if fault is not None:
-        with pytest.raises(InputError, match=fault):
-            take(store_url, asked)
-        return
-    take(store_url, asked)
-    found = rows(store_url, "SELECT replicate, text FROM v_generation ORDER BY 1")
-    assert found == [(0, f"answer {numbers[0]}"), (1, f"answer {numbers[1]}")]
-    assert _counts(store_url, "m") == (2, 2, 2)
 
 
 def test_samples_without_a_prompt_count_and_are_never_posed(store_url: str, tmp_path: Path) -> None:

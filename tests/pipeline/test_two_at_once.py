@@ -51,8 +51,8 @@ class Meanwhile(Silence):
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def begin(self, name: str, total: int, cached: int, failed: int) -> None:
-        super().begin(name, total, cached, failed)
+    def begin(self, title: str, total: int, done: int, failed: int, unit: str = "new") -> None:
+        super().begin(title, total, done, failed, unit)
         with open_store(self.url, mode="write") as other:
             assert judge_pending(other, judging()).counts.new == total
 

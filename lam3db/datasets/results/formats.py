@@ -54,6 +54,15 @@ FORMATS: Mapping[str, str] = {
 }
 """Name -> module:function. The first line of the module's docstring is what `--help` says."""
 
+REPEATS: Mapping[str, str] = {
+    "harmbench": "draws",
+    "jailbreakeval": "draws",
+    "visual-adversarial": "draws",
+    "vlmevalkit": "copies",
+}
+"""What rows under one sample are where the format tells it: attempts of a list are ``draws``, rows
+under a key that is unique in the format ``copies``. Elsewhere a person says it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
