@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lam3db.cli.options import Db, MaxCost, MaxRequests, Where, pairs
+from lam3db.cli.options import Db, MaxCost, MaxRequests, SameFailures, Where, pairs
+from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,7 @@ def generate(
     ] = False,
     max_requests: MaxRequests = None,
     max_cost: MaxCost = None,
+    max_same_failures: SameFailures = SAME_FAILURES,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
@@ -76,6 +78,7 @@ def generate(
             shard=Shard.parse(shard) if shard else None,
             replicates=replicates,
             retry=retry,
+            max_same_failures=max_same_failures,
         )
         for one in models
     ]

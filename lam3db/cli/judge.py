@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lam3db.cli.options import Db, Format, MaxCost, MaxRequests
+from lam3db.cli.options import Db, Format, MaxCost, MaxRequests, SameFailures
+from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ def judge(
     ] = None,
     max_requests: MaxRequests = None,
     max_cost: MaxCost = None,
+    max_same_failures: SameFailures = SAME_FAILURES,
     db: Db = None,
 ) -> None:
     """Score stored answers; `--pending` drains what has no score under the judges named."""
@@ -64,7 +66,16 @@ def judge(
         if not configs:
             configs = judges_in_use(store)
         configs = [with_budget(one, max_requests, max_cost) for one in configs]
-        jobs = [JudgeJob(one, scope, retry=retry, retry_status=statuses) for one in configs]
+        jobs = [
+            JudgeJob(
+                one,
+                scope,
+                retry=retry,
+                retry_status=statuses,
+                max_same_failures=max_same_failures,
+            )
+            for one in configs
+        ]
         results = judge_all(store, jobs)
     leave(results)
 

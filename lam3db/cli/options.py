@@ -26,6 +26,15 @@ MaxCost = Annotated[
     float | None,
     typer.Option(min=0, help="Spend no more US dollars than this at the endpoint (each of them)."),
 ]
+SameFailures = Annotated[
+    int,
+    typer.Option(
+        "--max-same-failures",
+        min=0,
+        help="End where nothing has succeeded and this many have failed alike; 0: never. What "
+        "fails for one sample (too long, its image, a filter) does not count.",
+    ),
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lam3db.cli.options import Db
+from lam3db.cli.options import Db, SameFailures
+from lam3db.pipeline import SAME_FAILURES
 
 
 def retry(
@@ -20,9 +21,12 @@ def retry(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be done.")
     ] = False,
+    max_same_failures: SameFailures = SAME_FAILURES,
     db: Db = None,
 ) -> None:
     """Try exactly the failures of an issue again that have not succeeded since."""
+    from dataclasses import replace
+
     from lam3db.cli import generate as generating
     from lam3db.cli import judge as judging
     from lam3db.cli.console import safe_text
@@ -44,8 +48,10 @@ def retry(
             answers = sum(len(job.only or ()) for job in plan.generate)
             typer.echo(f"{issue}: {answers} answers and {plan.count - answers} scores to try again")
             return
-        answered = generating.generate_all(store, plan.generate) if plan.generate else []
-        scored = judging.judge_all(store, plan.judge) if plan.judge else []
+        generate = [replace(job, max_same_failures=max_same_failures) for job in plan.generate]
+        judge = [replace(job, max_same_failures=max_same_failures) for job in plan.judge]
+        answered = generating.generate_all(store, generate) if generate else []
+        scored = judging.judge_all(store, judge) if judge else []
     if answered:
         generating.leave(answered, again=f"lam3db retry --issue {issue}")
     judging.leave(scored)

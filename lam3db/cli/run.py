@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lam3db.cli.options import Db
+from lam3db.cli.options import Db, SameFailures
+from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ def run(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what has failed for good.")
     ] = False,
+    max_same_failures: SameFailures = SAME_FAILURES,
     db: Db = None,
 ) -> None:
     """Generate what is missing, judge what is pending, and report."""
@@ -36,7 +38,7 @@ def run(
 
     config = load_run_config(file)
     judges = [load_judge_config(name) for name in config.judges]
-    jobs = _jobs(config, retry=retry)
+    jobs = _jobs(config, retry=retry, max_same_failures=max_same_failures)
     with Bar() as bar:
         preflight(jobs, judges, bar)
     with open_store(db, mode="write") as store:
@@ -45,14 +47,17 @@ def run(
         if any(result.status is RunStatus.INTERRUPTED for result in made):
             generation.leave(made, again="lam3db run")
         scope = ScoreScope(None, None, dataset)
-        judged = judging.judge_all(store, [JudgeJob(one, scope, retry=retry) for one in judges])
+        todo = [
+            JudgeJob(one, scope, retry=retry, max_same_failures=max_same_failures) for one in judges
+        ]
+        judged = judging.judge_all(store, todo)
         _report(store, [result.model for result in made], dataset, config.report_by)
     _next(file)
     generation.leave(made, again="lam3db run")
     judging.leave(judged)
 
 
-def _jobs(config: RunConfig, *, retry: bool) -> list[GenerateJob]:
+def _jobs(config: RunConfig, *, retry: bool, max_same_failures: int) -> list[GenerateJob]:
     from lam3db.cli.generate import tell
     from lam3db.config import load_model_config, load_runtime_config
     from lam3db.pipeline.generate import GenerateJob
@@ -67,6 +72,7 @@ def _jobs(config: RunConfig, *, retry: bool) -> list[GenerateJob]:
             limit=config.limit,
             replicates=config.replicates,
             retry=retry,
+            max_same_failures=max_same_failures,
         )
         for name in config.models
     ]

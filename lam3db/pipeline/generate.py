@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from lam3db import plugins
 from lam3db.errors import BudgetExhaustedError, ConfigError
 from lam3db.media import MediaRoot
+from lam3db.pipeline import SAME_FAILURES
 from lam3db.pipeline.ending import recorded_end, sum_up
+from lam3db.pipeline.first_failures import FirstFailures
 from lam3db.pipeline.interrupt import Interruption
 from lam3db.pipeline.provenance import Provenance, provenance
 from lam3db.pipeline.watch import Silence, Watch
@@ -67,6 +69,7 @@ class GenerateJob:
     """What is asked for: one model on one selection.
 
     ``only``: of what is missing, these (sample id, replicate) pairs and no others.
+    ``max_same_failures`` of one cause end the run while nothing has succeeded; 0: they do not.
     """
 
     model: ModelConfig
@@ -79,6 +82,7 @@ class GenerateJob:
     retry: bool = False
     requested: Mapping[str, Any] = field(default_factory=dict)
     only: frozenset[tuple[int, int]] | None = None
+    max_same_failures: int = SAME_FAILURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +256,14 @@ def _drain(
     with store.write() as conn:
         writes.beat(conn, run.run_id, counts)
     watch.note(f"{job.model.name}: loading")
+    online = " --online" if job.model.endpoint is not None else ""
+    doctor = f"lam3db doctor{online} --model {job.model.name}"
+    first = FirstFailures(job.max_same_failures, doctor, works=counts.cached > 0)
     with Interruption() as interruption:
         model = plugins.model_kind(job.model.kind).load(plan, root.open)
         try:
             for window in _windows(todo, WINDOW):
-                for new, failed, error in _window(store, run, model, window, counts):
+                for new, failed, error in _window(store, run, model, window, counts, first):
                     counts = replace(counts, new=counts.new + new, failed=counts.failed + failed)
                     watch.advance(new, failed)
                     if error is not None:
@@ -282,6 +289,7 @@ def _window(
     model: Model,
     window: list[PendingSample],
     counts: RunCounts,
+    first: FirstFailures,
 ) -> Iterator[tuple[int, int, str | None]]:
     """Answer one window; yield (new, failed, error that ends the run) per batch written."""
     requests = _requests(store, run, window)
@@ -308,9 +316,9 @@ def _window(
             return
         if batch is None:
             return
-        new, failures = _write(store, run, by_tag, batch, counts)
+        new, failures = _write(store, run, by_tag, first.see(batch), counts)
         counts = replace(counts, new=counts.new + new, failed=counts.failed + failures)
-        yield new, failures, None
+        yield new, failures, first.message
 
 
 def _requests(store: Store, run: _Run, window: list[PendingSample]) -> list[Request]:

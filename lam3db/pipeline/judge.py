@@ -17,10 +17,12 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from lam3db import plugins
+from lam3db.endpoints.options import endpoint_of
 from lam3db.errors import BudgetExhaustedError
 from lam3db.media import MediaRoot
-from lam3db.pipeline import members
+from lam3db.pipeline import SAME_FAILURES, members
 from lam3db.pipeline.ending import recorded_end, sum_up
+from lam3db.pipeline.first_failures import FirstFailures
 from lam3db.pipeline.interrupt import Interruption
 from lam3db.pipeline.judge_run import start_judge_run
 from lam3db.pipeline.judge_todo import survey, window_size, windows
@@ -62,6 +64,7 @@ class JudgeJob:
     ``retry_status``: judge again what stands under these statuses, as a revision. It says
     nothing to an ensemble, whose scores follow from its members'. ``today`` (UTC) is compared
     with the day on which the judge's service ends. ``only``: of what is pending, these answers.
+    ``max_same_failures`` of one cause end the run while nothing has succeeded; 0: they do not.
     """
 
     judge: JudgeConfig
@@ -70,6 +73,7 @@ class JudgeJob:
     retry_status: tuple[ScoreStatus, ...] = ()
     today: date = field(default_factory=lambda: datetime.now(UTC).date())
     only: frozenset[int] | None = None
+    max_same_failures: int = SAME_FAILURES
 
     @property
     def days_left(self) -> int | None:
@@ -137,7 +141,10 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     if not todo.count:
         sum_up(store)  # the threshold may be new
         return replace(result, seconds=time.monotonic() - started)
-    work = _Work(store, job, identity, judge_id, *_open(store, job, identity, judge_id), counts)
+    run = _open(store, job, identity, judge_id)
+    work = _Work(
+        store, job, identity, judge_id, *run, counts, _first_failures(store, job, judge_id)
+    )
     watch.begin(job.judge.name, todo.count, 0, 0)
     try:
         with recorded_end(store, work.run_id):
@@ -161,6 +168,14 @@ def _tell_end(job: JudgeJob, watch: Watch) -> None:
         watch.note(f"{job.judge.name} ends on {job.judge.ends_on} ({left})")
 
 
+def _first_failures(store: Store, job: JudgeJob, judge_id: int) -> FirstFailures:
+    online = " --online" if endpoint_of(job.judge) is not None else ""
+    doctor = f"lam3db doctor{online} --judge {job.judge.name}"
+    with store.read() as conn:
+        works = lookup.has_judged(conn, judge_id)
+    return FirstFailures(job.max_same_failures, doctor, works=works)
+
+
 _NOTHING = RunCounts(planned=0, new=0, cached=0, failed=0)
 
 
@@ -175,6 +190,7 @@ class _Work:
     run_id: int
     run_uid: str
     counts: RunCounts
+    first: FirstFailures
     _judge: Judge | None = None
 
     def count(self, conn: Connection, change: RunCounts) -> RunCounts:
@@ -267,7 +283,7 @@ def _window(work: _Work, part: Part) -> Iterator[tuple[RunCounts, str | None]]:
             return
         if batch is None:
             return
-        yield _write(work, part, groups, batch), None
+        yield _write(work, part, groups, work.first.see(batch)), work.first.message
 
 
 def _subjects(work: _Work, ids: Sequence[int]) -> dict[int, Subject]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from lam3db.hashing import unescape
-from lam3db.records import RunKind, RunStatus
+from lam3db.records import RunKind, RunStatus, ScoreStatus
 from lam3db.store import tables as t
 from lam3db.store.put_runs import RunCounts
 from lam3db.store.values import paged
@@ -122,6 +122,13 @@ def other_live_runs(conn: Connection, run: int, model_version: int, config: int)
         c.heartbeat_at > alive,
     )
     return int(conn.execute(count).scalar_one())
+
+
+def has_judged(conn: Connection, judge_id: int) -> bool:
+    """Tell whether a judge has ever scored anything but what it abstained from."""
+    c = t.score.c
+    judged = select(c.id).where(c.judge_id == judge_id, c.status != str(ScoreStatus.ABSTAINED))
+    return conn.execute(judged.limit(1)).first() is not None
 
 
 def earlier_live_runs(conn: Connection, run: int, judge: int) -> int:
