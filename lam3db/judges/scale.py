@@ -14,10 +14,14 @@ _GRADE = re.compile(r"grade:(-?\d+)-(-?\d+)")
 
 
 def grades(spec: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Return the ends of a scale other than 0 to 1: of people's grades, or of words for numbers.
+    """Return the ends of a scale other than 0 to 1: declared, of people's grades, of words.
 
     None where the spec tells of no other scale.
     """
+    declared = spec.get("scale")
+    if isinstance(declared, list) and len(declared) == 2:  # noqa: PLR2004 - low and high
+        low, high = float(declared[0]), float(declared[1])
+        return None if (low, high) == (0.0, 1.0) else (low, high)
     labels, output = spec.get("labels"), spec.get("output")
     ends: list[float] = []
     if isinstance(labels, str) and (found := _GRADE.fullmatch(labels)):

@@ -7,7 +7,9 @@ None, and so is no label; a number is finite.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _LONGEST_WORD = 200
 _EXACT = 2**53
 """The largest whole number that every reader of JSON keeps."""
+_WRITTEN = re.compile(r"[+-]?(?:0|[1-9]\d{0,30})(?:\.\d{0,30})?(?:e[+-]?\d{1,2})?", re.ASCII)
+"""A number as programs write it. ``01`` is none: it may be a code, whose zeros count."""
 
 
 def posed(prompt: str | None, *images: ImagePart, system: str | None = None) -> tuple[Message, ...]:
@@ -48,6 +52,29 @@ def text_of_value(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, int | float) else None
+
+
+def word_of(value: Any) -> str | None:
+    """Return a cell as words are compared: without case and outer spaces; None for no word.
+
+    A number is one word however it is written: ``1``, ``1.0`` and ``"1.00"`` are ``1``.
+    """
+    text = text_of_value(value)
+    if text is None:
+        return None
+    word = text.strip().casefold()
+    if word[:1].isdigit() or word[:1] in ("+", "-"):
+        return _same_number(word)
+    return word
+
+
+def _same_number(word: str) -> str:
+    if _WRITTEN.fullmatch(word) is None:
+        return word
+    text = f"{Decimal(word):f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def number_of(value: Any) -> float | None:
@@ -81,7 +108,7 @@ def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the words of a column mean, compared without case and outer spaces.
+    """What the words of a column mean, compared as :func:`word_of` has them.
 
     ``words`` are verdicts by word; the others are the words by which a judge says that it has
     not scored, and those that mean that there is no label. Numbers and booleans are their text.
@@ -93,8 +120,7 @@ class Labels:
 
     def finding(self, value: Any, **details: Any) -> Finding | None:
         """Return what a cell says: None for no label, status ``unparsed`` for an unknown word."""
-        text = text_of_value(value)
-        word = "" if text is None else text.strip().casefold()
+        text, word = text_of_value(value), word_of(value) or ""
         if value is None or (text is not None and word in self.missing):
             return None
         if word in self.words:

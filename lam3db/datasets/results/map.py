@@ -69,26 +69,24 @@ What must hold: what the map does not name is not read; a word that it gives no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.results.files import has_empty_cells, read_records
-from lam3db.datasets.results.map_parse import read_shape
-from lam3db.datasets.results.map_rows import RowReader
-from lam3db.datasets.results.paths import top_of
-from lam3db.errors import InputError, did_you_mean
+from lam3db.datasets.results.maps.joins import read_join
+from lam3db.datasets.results.maps.parse import read_shape
+from lam3db.datasets.results.maps.rows import RowReader
 from lam3db.hashing import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.formats import ReadOptions
-    from lam3db.datasets.results.map_shape import MapShape
+    from lam3db.datasets.results.maps.joins import Joined
+    from lam3db.datasets.results.maps.shape import MapShape
     from lam3db.datasets.results.record import ResultRecord
-
-_KNOWN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +94,7 @@ class ResultMap:
     """A map that was found right; :meth:`read` is a reader of results."""
 
     shape: MapShape
+    _joined: dict[Path, tuple[Joined, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def digest(self) -> bytes:
@@ -105,27 +104,30 @@ class ResultMap:
     def read(self, path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
         """Yield the attempts of a file."""
         options.only()
-        reader = RowReader(self.shape, path, faults, options, empty=has_empty_cells(path))
-        columns: dict[str, None] = {}
+        reader = RowReader(
+            self.shape,
+            path,
+            faults,
+            options,
+            empty=has_empty_cells(path),
+            joined=self._joins(path.parent),
+        )
+        ours = 0
+        before = faults.count
         for row in read_records(path, faults, self.shape.file):
-            if len(columns) < _KNOWN:
-                columns.update(dict.fromkeys(row.values))
-            if not reader.checked:
-                reader.check(list(columns), is_table=path.suffix.lower() not in (".json", ".jsonl"))
+            here = faults.count
             yield from reader.read(row)
-        absent = reader.absent()
-        if faults.count:  # a row that was left out may have had what seems to be absent
-            absent = [way for way in absent if not {way, top_of(way)} & columns.keys()]
-        _refuse_absent(absent, columns, path)
+            ours += faults.count - here
+        reader.finish(is_whole=faults.count - ours == before)
+
+    def _joins(self, folder: Path) -> tuple[Joined, ...]:
+        """Return the other files, read once: both passes over a file get the same rows."""
+        if folder not in self._joined:
+            folders = [self.shape.folder, folder]
+            self._joined[folder] = tuple(read_join(join, folders) for join in self.shape.joins)
+        return self._joined[folder]
 
 
 def read_map(path: Path) -> ResultMap:
     """Read a map; raise ConfigError with every fault and its line."""
     return ResultMap(read_shape(path))
-
-
-def _refuse_absent(absent: list[str], columns: Mapping[str, None], path: Path) -> None:
-    known = list(columns)
-    faults = [f"no row has {name!r}{did_you_mean(name, known)}" for name in absent]
-    if faults:
-        raise InputError(f"{path}: the map names what is not there; nothing was imported", faults)

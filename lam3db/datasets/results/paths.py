@@ -1,6 +1,6 @@
 """Where a value is in a row: a column, or a way into what a column holds.
 
-A way is written ``a.b[0].c``; a name with dots in it ``a["gpt-3.5"]``.
+A way is written ``a.b[0].c``, ``a[-1]`` for the last; a name with dots in it ``a["gpt-3.5"]``.
 
 What must hold: a column of exactly this name comes first, so names with dots can be used; a way
 that leads nowhere gives None, and whoever asks can tell it from a null that is there.
@@ -17,7 +17,8 @@ from lam3db.datasets.jsonl import parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STEP = re.compile(r'(?:^|\.)([^.\[\]]+)|\[(\d{1,6})\]|\["([^"]+)"\]')
+_STEP = re.compile(r'(?:^|\.)([^.\[\]]+)|\[(-?\d{1,6})\]|\["([^"]+)"\]')
+_FENCE = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 ABSENT: Any = object()
 """What a way gives that leads nowhere."""
 
@@ -29,24 +30,40 @@ def value_at(values: Mapping[str, Any], path: str) -> Any:
     """
     if path in values:
         return values[path]
-    found: Any = values
-    ways = steps(path)
-    if ways is None:
-        return ABSENT
-    for step in ways:
-        found = _inside(_parsed(found) if isinstance(found, str) else found, step)
+    value, rest = walk(values, steps(path) or ())
+    return ABSENT if rest or value is values else value
+
+
+def walk(value: Any, way: tuple[str | int, ...]) -> tuple[Any, tuple[str | int, ...]]:
+    """Return the value at the end of a way, or at the last step that is there, and what is left."""
+    for at, step in enumerate(way):
+        inner = opened(value)
+        found = _inside(inner, step)
         if found is ABSENT:
-            return ABSENT
-    return found
+            return inner, way[at:]
+        value = found
+    return value, ()
+
+
+def opened(value: Any) -> Any:
+    """Return what can be walked into: of a text that is JSON its value, else the value itself."""
+    if not isinstance(value, str):
+        return value
+    parsed = _parsed(value)
+    return value if parsed is ABSENT else parsed
 
 
 def list_at(values: Mapping[str, Any], path: str) -> list[Any] | None:
     """Return the list at ``path`` (``[]`` after it may be written); None where there is none."""
     found = value_at(values, path.removesuffix("[]"))
-    if isinstance(found, str):
-        found = _parsed(found)
+    return None if found is ABSENT else as_list(found)
+
+
+def as_list(value: Any) -> list[Any] | None:
+    """Return the elements of a list, or of an object (``key``, ``value``); None for the rest."""
+    found = opened(value)
     if isinstance(found, dict):
-        return [{"key": key, "value": value} for key, value in found.items()]
+        return [{"key": key, "value": inner} for key, inner in found.items()]
     return found if isinstance(found, list) else None
 
 
@@ -72,13 +89,30 @@ def steps(path: str) -> tuple[str | int, ...] | None:
 def _inside(value: Any, step: str | int) -> Any:
     if isinstance(step, str):
         return value.get(step, ABSENT) if isinstance(value, dict) else ABSENT
-    return value[step] if isinstance(value, list) and step < len(value) else ABSENT
+    within = isinstance(value, list) and -len(value) <= step < len(value)
+    return value[step] if within else ABSENT
 
 
 def _parsed(text: str) -> Any:
-    if text[:1] not in ("[", "{"):
+    """Return the value of a text that is JSON, alone or in a fence; ABSENT for any other text."""
+    bare = text.strip()
+    if bare[:3] == "```" and (fence := _FENCE.search(bare)) is not None:
+        bare = fence[1].strip()
+    if bare[:1] not in ("[", "{"):
         return ABSENT
     try:
-        return parse_json(text)
+        return parse_json(bare)
     except ValueError:
         return ABSENT
+
+
+def json_in(text: str) -> Any:
+    """Return the JSON that a text is, or holds in its first fence; ABSENT where there is none."""
+    found = _parsed(text)
+    if found is not ABSENT:
+        return found
+    for fence in _FENCE.findall(text):
+        found = _parsed(fence)
+        if found is not ABSENT:
+            return found
+    return ABSENT

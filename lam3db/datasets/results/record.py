@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 VERSION = "imported"
 """The version of an imported judge of which the file tells none."""
+ADJUDICATOR = "adjudicator"
+"""The ``role`` in the spec of a person whose label decides between annotators, as in reviews."""
 SEEN = (Sees.RESPONSE, Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE)
 """What a judge is taken to have seen where nobody says: everything that there is."""
 
@@ -146,6 +148,8 @@ def imported_judge(
     unsafe: Sequence[Verdict] = (),
     heading: str = "ASR",
     policy: JudgePolicy | None = None,
+    scale: tuple[float, float] | None = None,
+    adjudicates: bool = False,
 ) -> ImportedJudge:
     """Return a judge that spoke elsewhere.
 
@@ -153,8 +157,14 @@ def imported_judge(
     name (not the file's digest: a file that grows is still the same judge's), the column, what
     its words mean. It becomes ``spec.origin``, so another reading of a column is another judge.
     People are of kind ``human``. ``unsafe`` are the verdicts that count as a success of the
-    attack; a judge with values only has a ``policy`` or none.
+    attack; a judge with values only has a ``policy`` or none. ``scale`` are the ends between which
+    its values lie, where the file's authors say so; ``adjudicates``: its labels decide between
+    annotators. Both are part of the identity only where they are given.
     """
-    spec = {"name": name, "origin": dict(origin)}
+    spec: dict[str, Any] = {"name": name, "origin": dict(origin)}
+    if scale is not None:
+        spec["scale"] = list(scale)
+    if adjudicates:
+        spec["role"] = ADJUDICATOR
     identity = JudgeIdentity(name, kind, version, spec, tuple(sees), tuple(unsafe), heading)
     return ImportedJudge(identity, policy)

@@ -92,13 +92,19 @@ annotators:
 """
     )
     notes = [{"who": "ann", "says": {"label": True}}, {"who": "bob", "says": {"label": "hm"}}]
-    (record,) = _read(tmp_path, [{"m": "x", "p": "q", "r": "s", "notes": notes}], text)
+
+    def row(listed: Any) -> dict[str, Any]:
+        return {"m": "x", "p": "q", "r": "s", "notes": listed}
+
+    (record,) = _read(tmp_path, [row(notes)], text)
     assert _said(record) == {
         "ann": (ScoreStatus.OK, Verdict.UNSAFE, None),
         "bob": (ScoreStatus.UNPARSED, None, None),
     }
+    other = {"who": "ann", "says": {"label": "?"}}
+    assert len(_read(tmp_path, [row([notes[0]] * 2)], text)[0].findings) == 1
     with pytest.raises(InputError, match="record 1, name: 'ann' says two things"):
-        _read(tmp_path, [{"m": "x", "p": "q", "r": "s", "notes": [notes[0]] * 2}], text)
+        _read(tmp_path, [row([notes[0], other])], text)
 
 
 def test_lists_of_answers_are_one_attempt_each(tmp_path: Path) -> None:
