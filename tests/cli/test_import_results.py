@@ -27,6 +27,16 @@ GRADED = {
         {"text": "ERROR 500", "grade": None},
     ],
 }  # fmt: skip
+RECORDS = {
+    "sing": [
+        {"test_case": "p", "generation": "La.", "model": "m", "method": "GCG", "cls": 1,
+         "human_0": 1, "human_1": 0, "human_2": None},
+        {"test_case": "p", "generation": "No.", "model": "m", "method": "GCG", "cls": 0,
+         "human_0": None, "human_1": None, "human_2": None},
+    ],
+    "hum": [],
+}  # fmt: skip
+RATED = {"id": 1, "model": "m", "prompt": "p", "response": "r", "judge_output": "Rating: [[8]]"}
 FILES = {
     "wide-table": ("r.csv", WIDE, [("ok", "unsafe", 1), ("ok", "safe", 0)]),
     "annotators": (
@@ -34,6 +44,12 @@ FILES = {
         LONG,
         [("ok", "unsafe", 1), ("ok", "refused", 0), ("abstained", None, None)],
     ),
+    "object-of-lists": (
+        "r.json",
+        json.dumps(RECORDS),
+        [("ok", "unsafe", 1), ("ok", "safe", 0), ("ok", "unsafe", 1), ("ok", "safe", 0)],
+    ),
+    "replicate-files": ("r_seed_0.jsonl", json.dumps(RATED), [("ok", None, 1)]),
     "graded": ("r.jsonl", json.dumps(GRADED), [("ok", None, 1), ("judge_refused", None, None)]),
 }
 

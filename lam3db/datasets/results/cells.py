@@ -64,11 +64,12 @@ def word_of(value: Any) -> str | None:
         return None
     word = text.strip().casefold()
     if word[:1].isdigit() or word[:1] in ("+", "-"):
-        return _same_number(word)
+        return same_number(word)
     return word
 
 
-def _same_number(word: str) -> str:
+def same_number(word: str) -> str:
+    """Return a number as it is shortest; what is none stays as it is."""
     if _WRITTEN.fullmatch(word) is None:
         return word
     text = f"{Decimal(word):f}"

@@ -50,7 +50,8 @@ class FileOptions:
         sheet: The sheet of an XLSX file; None: the first.
         records: Where the records are in a JSON document, as names with dots; None: the document
             itself, or its only list.
-        ids: What to call the key of each record, where they are an object by key.
+        ids: What to call the key of each record, where they are an object by key, or of each
+            list of records; None: ``id``, and an object of a single list is that list.
 
     """
 
@@ -59,7 +60,7 @@ class FileOptions:
     header: tuple[str, ...] | None = None
     sheet: str | None = None
     records: str | None = None
-    ids: str = "id"
+    ids: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no file can be read with; raise ConfigError."""
@@ -158,13 +159,18 @@ def _json(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
             yield from _jsonl(path, faults, options)
             return
         raise InputError(f"{path}: {error}") from None
-    for number, (key, value) in enumerate(_found(path, document, options.records), 1):
+    ids = options.ids or "id"
+    for number, (key, value) in enumerate(_found(path, document, options), 1):
         if not isinstance(value, dict):
             faults.add(number, None, f"not an object but {shown(value)}")
         elif key is None:
             yield Row(number, value)
         else:
-            yield Row(number, {options.ids: key, **value})
+            if value.get(ids, key) != key:
+                faults.remarks.note(
+                    f"records with {shown(ids)} of their own, not that of their key"
+                )
+            yield Row(number, {ids: key, **value})
 
 
 def _looks_like_lines(path: Path) -> bool:
@@ -177,22 +183,31 @@ def _looks_like_lines(path: Path) -> bool:
         return False
 
 
-def _found(path: Path, document: Any, where: str | None) -> Iterator[tuple[str | None, Any]]:
+def _found(path: Path, document: Any, options: FileOptions) -> Iterator[tuple[str | None, Any]]:
     """Yield (key or None, record); raise InputError where no records can be told."""
+    where = options.records
     for name in where.split(".") if where else ():
         if not isinstance(document, dict) or name not in document:
             known = list(document)[:_BATCH] if isinstance(document, dict) else []
             hint = did_you_mean(name, known)
             raise InputError(f"{path}: records: there is no {name!r} in it{hint}")
         document = document[name]
-    if isinstance(document, dict) and where is None:
+    if isinstance(document, dict) and where is None and options.ids is None:
         document = _only_list(document)
     if isinstance(document, list):
         yield from ((None, value) for value in document)
     elif isinstance(document, dict):
-        yield from document.items()
+        yield from _by_key(document)
     else:
         raise InputError(f"{path}: holds {shown(document)} where records should be")
+
+
+def _by_key(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the record of each key, or each record of its list."""
+    are_lists = all(isinstance(value, list) for value in document.values())
+    for key, value in document.items():
+        for record in value if are_lists else (value,):
+            yield key, record
 
 
 def _only_list(document: Mapping[str, Any]) -> Any:

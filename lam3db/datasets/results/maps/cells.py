@@ -51,7 +51,7 @@ class Cells:
         self.ways.met.add(way)
         if isinstance(value, str) and self._is_nothing(value, source):
             return None
-        if source.json is None and source.pattern is None:
+        if value is None or (source.json is None and source.pattern is None):
             return value
         return self._taken(source, value)
 

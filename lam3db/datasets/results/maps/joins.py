@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import Faults, shown
-from lam3db.datasets.results.cells import text_of_value
+from lam3db.datasets.results.cells import same_number, text_of_value
 from lam3db.datasets.results.files import has_empty_cells, read_records
 from lam3db.datasets.results.paths import ABSENT, value_at
 from lam3db.errors import InputError, did_you_mean
@@ -159,7 +159,7 @@ def _text(row: Mapping[str, Any], column: str) -> str | None:
 
 def _key(texts: Sequence[str | None]) -> Key | None:
     """Return a key; a part that is not there, or empty, makes none."""
-    parts = [text.strip() for text in texts if text is not None and text.strip()]
+    parts = [same_number(text.strip()) for text in texts if text is not None and text.strip()]
     return tuple(parts) if len(parts) == len(texts) else None
 
 

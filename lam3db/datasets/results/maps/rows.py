@@ -106,18 +106,20 @@ class RowReader:
 
         ``is_whole``: every row of the file could be read.
         """
-        faults = self._ways.faults(self._shape.ways(), lenient=not is_whole)
-        faults += self._numbers()
-        if faults:
-            what = "the map names what is not there; nothing was imported"
-            raise InputError(f"{self._path}: {what}", faults)
+        self._refuse(self._ways.faults(self._shape.join_ways(), lenient=not is_whole))
         for _, joiner in self._joiners:
             joiner.finish()
+        self._refuse(self._ways.faults(self._shape.ways(), lenient=not is_whole) + self._numbers())
         if self._left_out:
             if self._left_out == self._number:
                 raise InputError(f"{self._path}: `only` leaves no row{self._instead()}")
             self._faults.remarks.note("rows that `only` leaves out", self._left_out)
         tell_unmet([reader for readers in self._judges for reader in readers], self._faults)
+
+    def _refuse(self, faults: list[str]) -> None:
+        if faults:
+            what = "the map names what is not there; nothing was imported"
+            raise InputError(f"{self._path}: {what}", faults)
 
     def _numbers(self) -> list[str]:
         """Return a fault for each number that may be meant as a column, or as none."""

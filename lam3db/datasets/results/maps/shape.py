@@ -175,11 +175,14 @@ class MapShape:
     joins: tuple[Join, ...] = ()
     repeats: str | None = None
 
-    def ways(self) -> Iterator[Way]:
-        """Yield every way that the map names."""
-        yield from self.only
-        yield from self.each
+    def join_ways(self) -> Iterator[Way]:
+        """Yield the ways to the keys of other files."""
         for join in self.joins:
             yield from (way for way, _ in join.by)
+
+    def ways(self) -> Iterator[Way]:
+        """Yield every other way that the map names."""
+        yield from self.only
+        yield from self.each
         for plan in self.plans:
             yield from plan.ways()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST = 1000
 _SHOWN = 20
+_IS_NUMBER = " (a number names a column here: put a column's name in quotes)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +109,8 @@ class Ways:
     def _fault(self, way: Way, end: _End) -> str:
         whole = _steps(way)
         if way.json is None and end.depth <= 0:
-            return f"no row has {_step(whole[0])}{_instead(whole[0], list(self.columns))}"
+            hint = _IS_NUMBER if way.path.isdigit() else ""
+            return f"no row has {_step(whole[0])}{_instead(whole[0], list(self.columns))}{hint}"
         owner = _owner(way, whole[: end.depth], whole[max(end.depth, 0)])
         if end.names:
             return owner + _instead(whole[end.depth], list(end.names))
