@@ -150,11 +150,13 @@ def judge_all(store: Store, jobs: Sequence[JudgeJob]) -> list[JudgeResult]:
     """Do the jobs one after the other, ensembles last; stop at an interruption."""
     from lam3db.cli.progress import Bar
     from lam3db.pipeline.judge import judge_pending
+    from lam3db.pipeline.judge_todo import check_ways
     from lam3db.pipeline.judges import members_first
     from lam3db.records import RunStatus
 
     results: list[JudgeResult] = []
     with Bar() as bar:
+        check_ways(store, jobs, bar)
         for job in members_first(jobs):
             results.append(judge_pending(store, job, bar))
             if results[-1].status is RunStatus.INTERRUPTED:

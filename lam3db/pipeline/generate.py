@@ -20,6 +20,7 @@ from lam3db.pipeline import SAME_FAILURES
 from lam3db.pipeline.ending import recorded_end, sum_up
 from lam3db.pipeline.first_failures import FirstFailures
 from lam3db.pipeline.interrupt import Interruption
+from lam3db.pipeline.preflight import way_fault
 from lam3db.pipeline.provenance import Provenance, provenance
 from lam3db.pipeline.watch import Silence, Watch
 from lam3db.records import Answer, Failed, Request, RunKind, RunStatus, Stage
@@ -113,7 +114,10 @@ def describe(job: GenerateJob, watch: Watch) -> ModelPlan:
 
 def preview(store: Store, job: GenerateJob, watch: Watch | None = None) -> RunCounts:
     """Return what :func:`generate` would find and do, writing nothing."""
-    plan = describe(job, watch or Silence())
+    return _preview(store, job, describe(job, watch or Silence()))
+
+
+def _preview(store: Store, job: GenerateJob, plan: ModelPlan) -> RunCounts:
     with store.read() as conn:
         members = _members(conn, job)
         total = len(members) * job.replicates
@@ -141,6 +145,9 @@ def generate(store: Store, job: GenerateJob, watch: Watch | None = None) -> Gene
     watch = watch or Silence()
     started = time.monotonic()
     plan = describe(job, watch)
+    fault = way_fault(job.model)
+    if fault is not None and _preview(store, job, plan).new:  # what is all stored needs no key
+        raise fault
     run = _open(store, job, plan, provenance(device_facts()))
     if run.model_name != job.model.name:
         watch.note(

@@ -25,7 +25,7 @@ from lam3db.pipeline.ending import recorded_end, sum_up
 from lam3db.pipeline.first_failures import FirstFailures
 from lam3db.pipeline.interrupt import Interruption
 from lam3db.pipeline.judge_run import start_judge_run
-from lam3db.pipeline.judge_todo import survey, window_size, windows
+from lam3db.pipeline.judge_todo import check_ways, survey, window_size, windows
 from lam3db.pipeline.watch import Silence, Watch
 from lam3db.records import (
     Failed,
@@ -124,6 +124,7 @@ def judge_pending(store: Store, job: JudgeJob, watch: Watch | None = None) -> Ju
     started = time.monotonic()
     _tell_end(job, watch)
     identity = plugins.judge_maker(job.judge.kind).describe(job.judge, watch.hashing)
+    check_ways(store, [job], watch)
     judge_id, todo = survey(store, job, identity, watch)
     counts = RunCounts(planned=todo.count, new=0, cached=0, failed=0)
     result = JudgeResult(

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lam3db import plugins
 from lam3db.endpoints.options import endpoint_of
 from lam3db.pipeline import members
+from lam3db.pipeline.preflight import raise_all, way_fault
 from lam3db.records import JudgePolicy
-from lam3db.store import pending, writes
+from lam3db.store import lookup, pending, writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +63,26 @@ class Todo:
         return sum(len(part.ids) for part in self.parts)
 
 
+def check_ways(store: Store, jobs: Sequence[JudgeJob], watch: Watch) -> None:
+    """Raise what keeps judges from asking their endpoints; who has nothing to ask needs no key.
+
+    Raises:
+        Lam3Error: one fault as it is, several under one heading; nothing was written.
+
+    """
+    asking = [job for job in jobs if not job.has_ended]
+    faults = [(job, fault) for job in asking if (fault := way_fault(job.judge)) is not None]
+    raise_all([fault for job, fault in faults if _has_work(store, job, watch)])
+
+
+def _has_work(store: Store, job: JudgeJob, watch: Watch) -> bool:
+    """Tell whether a judge has anything to do; one that is not stored yet has."""
+    identity = plugins.judge_maker(job.judge.kind).describe(job.judge, watch.hashing)
+    with store.read() as conn:
+        judge_id = lookup.judge_id(conn, identity.digest)
+        return judge_id is None or _todo(conn, job, identity, judge_id, watch).count > 0
+
+
 def survey(store: Store, job: JudgeJob, identity: JudgeIdentity, watch: Watch) -> tuple[int, Todo]:
     """Write the judge's rows where they are new; return its id and what is to be judged."""
     with store.write() as conn:
@@ -69,19 +91,25 @@ def survey(store: Store, job: JudgeJob, identity: JudgeIdentity, watch: Watch) -
             policy = JudgePolicy(job.judge.policy.threshold, job.judge.policy.operator)
             writes.put_policy(conn, judge_id, policy, author="config")
     with store.read() as conn:
-        if job.retry_status and not members.is_ensemble(identity):
-            asked = pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
-            reason = "asked again: status was " + " or ".join(map(str, job.retry_status))
-            return judge_id, Todo((Part(_ids(asked), reason, anew=True),))
-        unscored = _ids(pending.pending_scores(conn, judge_id, job.scope, retry=True))
-        if job.only is not None:
-            unscored = [one for one in unscored if one in job.only]
-        lost = set() if job.retry else pending.given_up_scores(conn, judge_id)
-        todo = [one for one in unscored if one not in lost]
-        given_up = len(unscored) - len(todo)
-        if members.is_ensemble(identity):
-            return judge_id, _ensemble(conn, job, identity, judge_id, todo, given_up, watch)
-    return judge_id, Todo((Part(todo),), given_up)
+        return judge_id, _todo(conn, job, identity, judge_id, watch)
+
+
+def _todo(
+    conn: Connection, job: JudgeJob, identity: JudgeIdentity, judge_id: int, watch: Watch
+) -> Todo:
+    if job.retry_status and not members.is_ensemble(identity):
+        asked = pending.unscored_status(conn, judge_id, job.scope, job.retry_status)
+        reason = "asked again: status was " + " or ".join(map(str, job.retry_status))
+        return Todo((Part(_ids(asked), reason, anew=True),))
+    unscored = _ids(pending.pending_scores(conn, judge_id, job.scope, retry=True))
+    if job.only is not None:
+        unscored = [one for one in unscored if one in job.only]
+    lost = set() if job.retry else pending.given_up_scores(conn, judge_id)
+    todo = [one for one in unscored if one not in lost]
+    given_up = len(unscored) - len(todo)
+    if members.is_ensemble(identity):
+        return _ensemble(conn, job, identity, judge_id, todo, given_up, watch)
+    return Todo((Part(todo),), given_up)
 
 
 def _ids(found: Sequence[pending.PendingScore]) -> list[int]:

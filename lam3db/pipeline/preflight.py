@@ -42,6 +42,11 @@ def preflight(jobs: Sequence[GenerateJob], judges: Sequence[JudgeConfig], watch:
         _hear(faults, partial(describe_judge, judge, watch.hashing))
         if judge.ends_on is None or judge.ends_on >= datetime.now(UTC).date():
             _hear(faults, partial(_find_way, judge))
+    raise_all(faults)
+
+
+def raise_all(faults: Sequence[Lam3Error]) -> None:
+    """Raise one fault as it is, several under one heading; nothing where there is none."""
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -53,6 +58,15 @@ def _find_way(config: JudgeConfig | ModelConfig) -> None:
     options = endpoint_of(config)
     if options is not None:
         way_to(options, config.name)
+
+
+def way_fault(config: JudgeConfig | ModelConfig) -> Lam3Error | None:
+    """Return why an endpoint cannot be asked (no key, a wrong proxy ...); None where it can."""
+    try:
+        _find_way(config)
+    except Lam3Error as error:
+        return error
+    return None
 
 
 def _hear(faults: list[Lam3Error], describe: Callable[[], object]) -> None:

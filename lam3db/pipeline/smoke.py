@@ -17,6 +17,7 @@ from lam3db import plugins
 from lam3db.errors import ModelError
 from lam3db.media import MediaRoot
 from lam3db.pipeline.generate import GenerateJob, describe, device_facts
+from lam3db.pipeline.preflight import way_fault
 from lam3db.pipeline.provenance import provenance
 from lam3db.pipeline.watch import Silence, Watch
 from lam3db.records import (
@@ -77,6 +78,8 @@ def smoke(
     watch = watch or Silence()
     job = GenerateJob(model=model, runtime=runtime, dataset="smoke")
     plan = describe(job, watch)
+    if (fault := way_fault(model)) is not None:
+        raise fault
     sample = _sample(MediaRoot(store.media_root))
     run_id, uid, keys = _open(store, plan, runtime, sample)
     started = time.monotonic()
