@@ -112,12 +112,13 @@ def _artifacts(folder: Path, changed: dict[str, object]) -> ImportJob:
     folder.mkdir(exist_ok=True)
     for name in ("one", "two"):
         said = [
-            {"index": i, "goal": f"aim {i}", "category": "c", "prompt": f"{name} {i}"}
+            {"index": i, "goal": f"{name} {i}", "category": "c", "prompt": f"Do {name} {i}"}
             | {"response": "Sure", "jailbroken": True}
             | (changed if name == "two" and i == 2 else {})
             for i in range(3)
         ]
-        made = {"parameters": {"model": "m", "method": "PAIR"}, "jailbreaks": said}
+        parameters = {"model": "m", "method": "PAIR", "evaluation_date": "2024-10-14"}
+        made = {"parameters": parameters, "jailbreaks": said}
         (folder / f"{name}.json").write_text(json.dumps(made))
     return ImportJob(folder, reader_of("jailbreakbench"), ReadOptions(), {}, "jbb")
 

@@ -41,13 +41,13 @@ class Endings:
 
     def __init__(self, faults: Faults, meanings: Mapping[str, str], cure: str) -> None:
         """Take where faults go, and the meanings that the user has given."""
-        self._faults, self._meanings, self._cure = faults, meanings, cure
+        self.faults, self._meanings, self._cure = faults, meanings, cure
 
     def read(self, row: int, field: str, word: Any, answer: str | None) -> Ended:
         """Return how an answer ended; ``word`` None or empty: nobody tells."""
         text = text_of_value(word)
         if word is not None and text is None:
-            self._faults.add(row, field, f"{shown(word)} is not a word")
+            self.faults.add(row, field, f"{shown(word)} is not a word")
             return Ended(answer)
         if text is None or (bare_word(text) in UNTOLD and not self._is_chosen(text)):
             return Ended(answer)
@@ -56,7 +56,7 @@ class Endings:
             return Ended(answer, None, meaning)
         if meaning is None:
             return self._unknown(row, field, text, answer)
-        self._faults.remarks.note(f"{field}: {shown(text)} is an attempt without an answer")
+        self.faults.remarks.note(f"{field}: {shown(text)} is an attempt without an answer")
         return Ended(None, _failed(meaning, answer))
 
     def _is_chosen(self, word: str) -> bool:
@@ -66,7 +66,7 @@ class Endings:
         why = f"stopped for {shown(word)}"
         if answer is not None:
             what = f"{why}: a whole answer, a cut one or none? say {self._cure % word}"
-            self._faults.add(row, field, what)
+            self.faults.add(row, field, what)
         return Ended(None, Failed("UnknownFinishError", why))
 
 

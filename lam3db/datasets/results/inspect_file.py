@@ -31,6 +31,7 @@ MOST_PARTS = 1_000_000
 _HEADERS = ("header.json", "_journal/start.json", "start.json")
 _SAMPLE = re.compile(r"samples/.+_epoch_\d+\.json", re.DOTALL)
 _CHUNKED = re.compile(r"samples/.+_epoch_\d+/sample\.json", re.DOTALL)
+_REDUCTIONS = "reductions.json"
 NEWEST = 2
 """The log version that is read; 3 may hold samples in pieces, each under a folder of its own."""
 _CONVERT = "convert it with `inspect log convert --to json`"
@@ -96,6 +97,8 @@ class _Parts:
         names = sorted(name for name in self._infos if _SAMPLE.fullmatch(name))
         if any(_CHUNKED.fullmatch(name) for name in self._infos):
             raise InputError(f"{self._path}: holds samples in pieces; {_CONVERT}")
+        if _REDUCTIONS in self._infos:
+            faults.remarks.unread(_REDUCTIONS)
         for number, name in enumerate(names, 1):
             try:
                 sample = self._json(self._infos[name])

@@ -29,6 +29,8 @@ from lam3db.datasets.results.inspect_file import Log, open_log
 from lam3db.datasets.results.inspect_score import Scorers
 from lam3db.datasets.results.inspect_text import Texts
 from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
+from lam3db.datasets.results.unread import note_unread
+from lam3db.errors import ConfigError
 from lam3db.records import Behavior, Failed
 from lam3db.redaction import redact
 
@@ -40,7 +42,19 @@ if TYPE_CHECKING:
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.records import GenerationConfig
 
-_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category", ENDS)
+_FIRST_EPOCH = "first_epoch"
+_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category", ENDS, _FIRST_EPOCH)
+_READ_OF_LOG = ("version", "status", "eval", "plan", "samples", "results")
+_READ_OF_RESULTS = ("scorer", "scores", "total_samples", "completed_samples")
+_READ_OF_EVAL = (
+    *("task", "model", "dataset", "model_generate_config", "task_id", "task_version", "run_id"),
+    *("eval_id", "created", "revision", "packages", "task_file", "task_registry_name"),
+)
+_READ_OF_SAMPLE = (
+    *("id", "epoch", "input", "output", "scores", "score", "metadata", "attachments", "transcript"),
+    *("target", "uuid", "started_at", "completed_at", "total_time", "working_time"),
+)
+"""What a sample holds that is read, or that only says where and when it ran."""
 _DECODING = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -49,6 +63,10 @@ _DECODING = {
 }
 _UNRELATED = {"max_connections", "max_retries", "timeout", "attempt_timeout"}
 """Settings of the connection, which change no text."""
+_NO_CONTEXT = (
+    "model_length without usage: Inspect writes the service's message in the place of an answer"
+    " where the prompt was too long: look at the answer"
+)
 _LONGEST_NAME = 200
 _MOST_EPOCHS = 1_000_000
 _MOST_TOKENS = 2**31 - 1
@@ -69,14 +87,46 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             "config": _config(task, told, log),
             "dataset": options.dataset or _dataset(told) or task,
         }
-        scorers = Scorers(task, settings)
+        _note_header(log.header, faults)
+        scorers = Scorers(task, settings, _old_scorer(log.header))
+        first = _first_epoch(settings)
         endings = Endings(faults, chosen_ends(settings), f"--set {ENDS}=%s:stop (length, failed)")
         faults.unit = "sample"
         for row, sample in log.samples():
             found = _sample(row, sample, settings, endings, faults, options)
-            said = scorers.said(row, sample.get("scores"), faults)
+            said = scorers.said(row, scorers.migrated(sample, faults), faults)
             if found is not None and said is not None:
-                yield ResultRecord(row=row, findings=said, **facts, **found)
+                replicate = found.pop("replicate") + first - 1
+                yield ResultRecord(row=row, findings=said, replicate=replicate, **facts, **found)
+
+
+def _first_epoch(settings: Mapping[str, str]) -> int:
+    text = settings.get(_FIRST_EPOCH, "1")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST_EPOCHS:
+        raise ConfigError(f"--set {_FIRST_EPOCH}={text}: a number from 1 is wanted")
+    return int(text)
+
+
+def _old_scorer(header: Mapping[str, Any]) -> str | None:
+    """Return the name of the scorer of a log that had one only: where Inspect takes it from."""
+    results = header.get("results")
+    if not isinstance(results, dict):
+        return None
+    scores = results.get("scores")
+    first = scores[0] if isinstance(scores, list) and scores else results.get("scorer")
+    return text_of_value(first.get("name")) if isinstance(first, dict) else None
+
+
+def _note_header(header: Mapping[str, Any], faults: Faults) -> None:
+    """Name what the log says of all its samples and is not read."""
+    status = header.get("status")
+    if status not in (None, "success"):
+        faults.remarks.note(f"the log's status is {shown(status)}")
+    note_unread(header, _READ_OF_LOG, faults)
+    note_unread(header["eval"], _READ_OF_EVAL, faults, "eval.")
+    results = header.get("results")
+    if isinstance(results, dict):
+        note_unread(results, _READ_OF_RESULTS, faults, "results.")
 
 
 def _dataset(told: Mapping[str, Any]) -> str | None:
@@ -115,6 +165,7 @@ def _sample(
         faults.add(row, "id", f"{shown(sample.get('id'))} names no sample")
     if not isinstance(epoch, int) or isinstance(epoch, bool) or not 1 <= epoch <= _MOST_EPOCHS:
         faults.add(row, "epoch", f"a number from 1 is wanted, not {shown(epoch)}")
+    _note_sample(sample, settings, faults)
     texts = Texts(sample, row, faults, options)
     messages, asked, metadata = texts.posed()
     ended = _ended(row, texts, sample, endings)
@@ -139,6 +190,22 @@ def _sample(
     }
 
 
+def _note_sample(sample: Mapping[str, Any], settings: Mapping[str, str], faults: Faults) -> None:
+    """Name what a sample holds and is not read."""
+    output = sample.get("output")
+    choices = output.get("choices") if isinstance(output, dict) else None
+    answered = isinstance(choices, list) and bool(choices)
+    note_unread(sample, _READ_OF_SAMPLE if answered else (*_READ_OF_SAMPLE, "error"), faults)
+    if isinstance(output, dict):
+        note_unread(output, ("choices", "usage", "model", "completion"), faults, "output.")
+    if isinstance(choices, list) and len(choices) > 1:
+        faults.remarks.unread("output.choices[1:]", len(choices) - 1)
+    told = sample.get("metadata")
+    if isinstance(told, dict):
+        fields = {settings.get(what, what) for what in ("behavior", "category")}
+        note_unread(told, fields, faults, "metadata.")
+
+
 def _field(
     row: int, labels: Mapping[str, Any], settings: Mapping[str, str], what: str, faults: Faults
 ) -> str | None:
@@ -158,7 +225,16 @@ def _ended(row: int, texts: Texts, sample: Mapping[str, Any], endings: Endings) 
     if not isinstance(first, dict) or not isinstance(message, dict):
         return Ended(None, _failed(sample))
     answer = texts.text_of(message.get("content"), "output.choices")
+    _note_answer(first, answer, output, endings.faults)
     return endings.read(row, "stop_reason", first.get("stop_reason"), answer)
+
+
+def _note_answer(first: Mapping[str, Any], answer: str, output: Any, faults: Faults) -> None:
+    """Name what makes an answer doubtful, though it is stored."""
+    if first.get("stop_reason") == "model_length" and not output.get("usage"):
+        faults.remarks.note(_NO_CONTEXT)
+    if answer.lstrip().startswith("<think>"):
+        faults.remarks.note("the answer begins with <think>: kept as it is, as text")
 
 
 def _failed(sample: Mapping[str, Any]) -> Failed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import number_of, text_of_value
 from lam3db.datasets.results.record import Said, imported_judge
+from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.datasets.results.words import verdict_words
 from lam3db.records import Finding, JudgeKind, ScoreStatus, Verdict
 
@@ -31,18 +32,28 @@ NUMBERS = {
 }
 """Words as ``value_to_float`` of Inspect counts them, without case."""
 NO_ANSWER = "n"
+UNNAMED = "scorer-not-named"
 _LONGEST = 100_000
 
 
 class Scorers:
     """The judges of a log, each made once, and what they said of a sample."""
 
-    def __init__(self, task: str, settings: Mapping[str, str]) -> None:
-        self._task = task
+    def __init__(self, task: str, settings: Mapping[str, str], old: str | None = None) -> None:
+        """Take the settings; ``old`` names the scorer of a log that had one only."""
+        self._task, self._old = task, old
         self._only = settings.get("scorer")
         self._labels = verdict_words(settings)
         self._words = {side: settings[side] for side in ("unsafe", "safe") if side in settings}
         self._judges: dict[str, ImportedJudge] = {}
+
+    def migrated(self, sample: Mapping[str, Any], faults: Faults) -> Any:
+        """Return a sample's scores by scorer, those of old versions too."""
+        if sample.get("score") is None or sample.get("scores") is not None:
+            return sample.get("scores")
+        if self._old is None:
+            faults.remarks.note(f"the log does not name its scorer, called {UNNAMED} here")
+        return {self._old or UNNAMED: sample["score"]}
 
     def said(self, row: int, scores: Any, faults: Faults) -> tuple[Said, ...] | None:
         """Return what was said of a sample; None after a fault."""
@@ -54,14 +65,16 @@ class Scorers:
         found: list[Said] = []
         for name, score in scores.items():
             if self._only is not None and name != self._only:
+                faults.remarks.unread(f"scores.{name}")
                 continue
             if not isinstance(score, dict) or "value" not in score:
                 faults.add(row, f"scores.{name}", f'no "value" in {shown(score)}')
                 return None
-            found += self._of(name, score)
+            note_unread(score, ("value", "explanation"), faults, "scores.*.")
+            found += self._of(name, score, faults)
         return tuple(found)
 
-    def _of(self, name: str, score: Mapping[str, Any]) -> Iterator[Said]:
+    def _of(self, name: str, score: Mapping[str, Any], faults: Faults) -> Iterator[Said]:
         explanation = score.get("explanation")
         why = explanation[:_LONGEST] if isinstance(explanation, str) and explanation else None
         value = score["value"]
@@ -72,7 +85,8 @@ class Scorers:
         )
         for part, inner in parts.items():
             if inner is not None:  # NaN and null: the scorer says that it has not scored
-                yield Said(self._judge(part, name), self._finding(inner, why))
+                finding = note_unparsed(self._finding(inner, why), f"scores.{part}", faults)
+                yield Said(self._judge(part, name), finding)
 
     def _finding(self, value: Any, why: str | None) -> Finding:
         if self._labels is not None:

@@ -36,8 +36,7 @@ class Texts:
         self, sample: Mapping[str, Any], row: int, faults: Faults, options: ReadOptions
     ) -> None:
         self._sample, self._row, self._faults, self._options = sample, row, faults, options
-        attached = sample.get("attachments")
-        self._attached = attached if isinstance(attached, dict) else {}
+        self._attached = _attachments(sample)
         self._named: list[str] = []
         self._is_whole = True
 
@@ -109,3 +108,12 @@ class Texts:
             return text
         found = self._attached.get(text.removeprefix(_ATTACHED))
         return found if isinstance(found, str) else text
+
+
+def _attachments(sample: Mapping[str, Any]) -> Mapping[str, Any]:
+    old = sample.get("transcript")
+    contents = (old.get("content") if isinstance(old, dict) else None, sample.get("attachments"))
+    merged: dict[str, Any] = {}
+    for content in contents:
+        merged |= content if isinstance(content, dict) else {}
+    return merged

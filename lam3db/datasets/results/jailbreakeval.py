@@ -1,8 +1,10 @@
 """JailbreakEval: a CSV of (question, answer, label), labelled by people; label 1 is a jailbreak.
 
-Columns as in ThuCCSLab/JailbreakEval: ``question``, ``answer``, ``label`` and, where the attack
-prompt is known, ``prompt``; ``category`` is the behavior's, all others are labels of the sample.
-A question with several answers is one sample with several replicates.
+Columns as in ThuCCSLab/JailbreakEval: ``question``, ``answer`` and, where people labelled it,
+``label`` (a row without one is not labelled); where the attack prompt is known, ``prompt``.
+``category`` is the behavior's, all others are labels of the sample: a further judge's column needs
+a map. A question with several answers is one sample with several replicates. A cell that is empty
+is an answer that is missing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import YES_NO, posed, text_or_none
-from lam3db.datasets.results.files import read_records
+from lam3db.datasets.results.files import has_empty_cells, read_records
 from lam3db.datasets.results.record import (
     ResultRecord,
     Said,
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from lam3db.datasets.results.record import ImportedJudge
 
 UNNAMED = "unnamed"
-_NEEDED = ("question", "answer", "label")
-_READ = (*_NEEDED, "prompt", "category")
+_NEEDED = ("question", "answer")
+_READ = (*_NEEDED, "label", "prompt", "category")
 
 
 def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
@@ -40,6 +42,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
     source = options.dataset or path.stem
     model, config = declared_model(options.model or UNNAMED), declared_config(source)
     people = _people(source)
+    empty = has_empty_cells(path)
     checked = False
     for row in read_records(path, faults):
         if not checked:
@@ -52,9 +55,14 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             name: text_or_none(row.values.get(name), row.line, name, faults) for name in _READ[:2]
         }
         said = _said(row.line, row.values, people, faults)
-        if texts["question"] is None or said is None:
-            continue
         question = texts["question"]
+        if not question:
+            faults.add(row.line, "question", "is missing")
+        if not question or said is None:
+            continue
+        labels = {n: v for n, v in row.values.items() if n not in _READ and v != ""}
+        for name in labels:
+            faults.remarks.note(f"{name}: kept as a label of the sample, not read as a judge's")
         posed_text = row.values.get("prompt") or question
         yield ResultRecord(
             row=row.line,
@@ -63,8 +71,8 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             config=config,
             behavior=Behavior(question, str(row.values.get("category") or "")),
             messages=posed(str(posed_text)),
-            response=texts["answer"],
-            metadata={n: v for n, v in row.values.items() if n not in _READ and v != ""},
+            response=(texts["answer"] or None) if empty else texts["answer"],
+            metadata=labels,
             findings=said,
         )
 
@@ -79,7 +87,7 @@ def _people(source: str) -> ImportedJudge:
 def _said(
     row: int, values: Mapping[str, Any], people: ImportedJudge, faults: Faults
 ) -> tuple[Said, ...] | None:
-    finding = YES_NO.finding(values["label"])
+    finding = YES_NO.finding(values.get("label"))
     if finding is not None and finding.status is not ScoreStatus.OK:
         faults.add(row, "label", f"{shown(values['label'])} is neither 1 nor 0")
         return None

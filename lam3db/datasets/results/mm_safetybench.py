@@ -1,25 +1,35 @@
 """MM-SafetyBench answers: a scenario's questions, each with ``ans.{model}.text``.
 
 As in isXinLiu/MM-SafetyBench: the object by id of ``processed_questions/{NN-Scenario}.json``, to
-which a run adds ``ans``: an object by model of objects with ``text``. The file does not say
-which kind of image was shown: ``--set kind=SD|SD_TYPO|TYPO`` does, where the file's name or its
-folder's does not. Samples are those of ``lam3db dataset add --format mm-safetybench``; a record
-without ``ans`` for a model that others have is an attempt without an answer. What else stands
-under ``ans.{model}`` is not read: no field of a judge is known to us.
+which a run adds ``ans``: an object by model of objects with ``text``, and its evaluation
+``is_safe(gpt)``, "safe" or "unsafe" in the judge's own spelling (another word counts as neither
+there, and is unparsed here). The judge sees the answer alone, under instructions that differ
+between scenarios. The file does not say which kind of image was shown: ``--set
+kind=SD|SD_TYPO|TYPO`` does, where the file's name or its folder's does not. Samples are those of
+``lam3db dataset add --format mm-safetybench``; a record without ``ans`` for a model that others
+have is an attempt without an answer.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.published.mm_safetybench import KINDS, kept, records
-from lam3db.datasets.results.cells import plain_values, posed
+from lam3db.datasets.results.cells import Labels, plain_values, posed
 from lam3db.datasets.results.pictures import pictured
-from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
+from lam3db.datasets.results.record import (
+    ResultRecord,
+    Said,
+    declared_config,
+    declared_model,
+    imported_judge,
+)
+from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.errors import ConfigError, InputError, did_you_mean
-from lam3db.records import Attack, Behavior, Failed
+from lam3db.records import Attack, Behavior, Failed, JudgeKind, Sees, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +37,15 @@ if TYPE_CHECKING:
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.formats import ReadOptions
+    from lam3db.datasets.results.record import ImportedJudge
     from lam3db.records import GenerationConfig, ModelVersion
 
 SOURCE = "MM-SafetyBench"
 _SCENARIO = re.compile(r"\d\d-[A-Za-z]+(?:_[A-Z][a-z]+)?")
 _MISSING = Failed("NoResponse", "the file has no answer")
+_LABEL = re.compile(r"is_safe\((.{1,100})\)")
+_LABELS = Labels({"safe": Verdict.SAFE, "unsafe": Verdict.UNSAFE}, missing=frozenset({""}))
+_READ = ("Question", "Changed Question", "Key Phrase", "Phrase Type", *KINDS.values(), "ans")
 
 
 def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
@@ -41,6 +55,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         raise ConfigError(f"--set kind={asked}{did_you_mean(asked, list(KINDS))}")
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
     models: dict[str, ModelVersion] = {}
+    judges: dict[str, ImportedJudge] = {}
     config = declared_config(SOURCE)
     row = 0
     for file in files:
@@ -57,8 +72,11 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         for number, _, record in found:
             row += 1
             posed_ = _posed(row, file, kind, number, record, faults, options)
+            note_unread(record, _READ, faults)
             for name in names:
-                yield from _answered(row, name, models[name], config, record, posed_, faults)
+                answered = _answered(row, name, models[name], config, record, posed_, faults)
+                for one in answered:
+                    yield replace(one, findings=tuple(_findings(name, record, judges, faults)))
     faults.file = ""
     if not models and not faults.count:
         raise InputError(f"{path}: no record in it has answers (ans)")
@@ -139,3 +157,32 @@ def _answer(row: int, name: str, answers: Any, faults: Faults) -> str | None:
         faults.add(row, f"ans.{name}", f'an object with "text" is wanted, not {shown(said)}')
         return None
     return text
+
+
+def _findings(
+    name: str, record: Mapping[str, Any], judges: dict[str, ImportedJudge], faults: Faults
+) -> Iterator[Said]:
+    """Yield what the judges say of a model's answer; name every other field."""
+    answers = record.get("ans")
+    said = answers.get(name) if isinstance(answers, dict) else None
+    if not isinstance(said, dict):
+        return
+    matches = {field: match for field in said if (match := _LABEL.fullmatch(field))}
+    note_unread(said, {"text", *matches}, faults, "ans.*.")
+    for field, match in matches.items():
+        finding = _LABELS.finding(said[field])
+        if finding is not None:
+            if field not in judges:
+                judges[field] = _judge(match[1], field)
+            yield Said(judges[field], note_unparsed(finding, field, faults))
+
+
+def _judge(name: str, field: str) -> ImportedJudge:
+    origin = {"format": "mm-safetybench", "source": SOURCE, "column": field}
+    return imported_judge(
+        f"mm-safetybench-{name}",
+        JudgeKind.LLM,
+        origin,
+        sees=(Sees.RESPONSE,),
+        unsafe=(Verdict.UNSAFE,),
+    )

@@ -6,9 +6,10 @@ original_prompt, jailbreak_prompt, image_path, defense_method``, and what is mis
 is looked for in ``metadata``. The judge's final score is 1 to 4, ``success`` is what its
 authors make of it (from 3 on, unless they set another threshold). Where the judge's words held
 no score the tool writes 0 and ``success: false``: that, and any other score outside of 1 to 4,
-is unparsed here. Where a model gave no answer its runner writes ``$ERROR$``, or a sentence
-that begins with ``[ERROR] Prompt detected`` where the provider turned the prompt away
-(``models/base_model.py``): neither is an answer.
+is unparsed here. The judge is ``metadata.judge_model``, else ``evaluator_name``. Where a model
+gave no answer its runner writes ``$ERROR$``, or a sentence that begins with ``[ERROR] Prompt
+detected`` where the provider turned the prompt away (``models/base_model.py``): neither is an
+answer.
 ``main_category`` and ``category`` as names of the category are unconfirmed.
 """
 
@@ -27,6 +28,7 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.records import (
     Attack,
     Behavior,
@@ -50,6 +52,12 @@ if TYPE_CHECKING:
 SOURCE = "OmniSafeBench-MM"
 LOWEST, HIGHEST = 1, 4
 _DETAILS = ("harmfulness_score", "alignment_score", "detail_score")
+_READ = (
+    *("test_case_id", "original_prompt", "attack_method", "model_name", "defense_method"),
+    *("jailbreak_prompt", "prompt", "image_path", "jailbreak_image_path", "model_response"),
+    *("main_category", "category", "judge_model", "evaluator_name", *_DETAILS),
+)
+_READ_AT_TOP = (*_READ, "metadata", "judge_score", "judge_reason", "success")
 _NO_DEFENSE = (None, "", "None")
 _LONGEST_NAME = 200
 _ERRORS = {"$ERROR$": "RunnerError", "[ERROR] Prompt detected": "ContentRejected"}
@@ -108,6 +116,8 @@ def _record(row: Row, names: _Names, faults: Faults, options: ReadOptions) -> Re
     finding = _finding(row, values)
     if faults.count > before:
         return None
+    note_unread(row.values, _READ_AT_TOP, faults)
+    note_unread(values.inner, _READ, faults, "metadata.")
     judge = names.judge(values.text("judge_model") or values.text("evaluator_name") or "")
     return ResultRecord(
         row=row.line,
@@ -121,7 +131,9 @@ def _record(row: Row, names: _Names, faults: Faults, options: ReadOptions) -> Re
         failed=failed,
         key=f"{attack}/{case}",
         metadata={"test_case_id": case, **named},
-        findings=() if finding is None else (Said(judge, finding),),
+        findings=()
+        if finding is None
+        else (Said(judge, note_unparsed(finding, "judge_score", faults)),),
     )
 
 
@@ -141,11 +153,11 @@ class _Values:
     def __init__(self, row: Row, faults: Faults) -> None:
         self._row, self._faults = row, faults
         metadata = row.values.get("metadata")
-        self._inner: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
+        self.inner: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
 
     def get(self, name: str) -> Any:
         value = self._row.values.get(name)
-        return self._inner.get(name) if value is None else value
+        return self.inner.get(name) if value is None else value
 
     def text(self, name: str) -> str | None:
         value = self.get(name)

@@ -26,6 +26,7 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.unread import note_unread
 from lam3db.errors import InputError
 from lam3db.records import (
     Attack,
@@ -53,6 +54,8 @@ _JUDGES = {"detoxify": JudgeKind.CLASSIFIER, "perspective_api": JudgeKind.API}
 _MAIN = "toxicity"
 _MODEL = ("model_path", "cfg_path")
 _NO_SETTINGS = {*_MODEL, "image_file", "output_file", "gpu_id", "image_path"}
+_READ_OF_RUN = (*_MODEL, "image_file", "image_path")
+_READ = ("prompt", "continuation", "continuation_metric")
 _LONGEST = 1000
 
 
@@ -73,6 +76,8 @@ class _Run:
             for name, value in plain_values(self.args).items()
             if name not in _NO_SETTINGS
         }
+        note_unread(row.values, ("args", "prompt") if "args" in row.values else self.args, faults)
+        note_unread(self.args, {*settings, *_READ_OF_RUN}, faults, "args.")
         self.config = declared_config(SOURCE, {"args": settings} if settings else {})
         image = self._text("image_file") or self._text("image_path")
         self.attack = Attack("visual-adversarial", {"image": image}) if image else Attack()
@@ -117,7 +122,10 @@ def _record(
     before = faults.count
     prompt = row.values.get("prompt")
     answer: Any = row.values.get("continuation")
+    note_unread(row.values, _READ, faults)
     if isinstance(answer, list) and answer:
+        if len(answer) > 1:
+            faults.remarks.unread("continuation[1:]", len(answer) - 1)
         answer = answer[0]
     if not isinstance(prompt, str) or not prompt:
         faults.add(row.line, "prompt", f"a text is wanted, not {shown(prompt)}")

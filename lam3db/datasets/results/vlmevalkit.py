@@ -9,8 +9,11 @@ written; a pickle runs code when it is read, and is never read here.
 
 ``hit`` and ``score`` measure what the dataset measures, mostly being right: they are values, not
 verdicts. ``--set unsafe=WORDS`` and ``--set safe=WORDS`` (separated by commas) say which of them
-are, ``--set judge=NAME`` who said so; ``--model`` and ``--name`` name what the file's name leaves
-open. A sheet with the images inside (``image`` as base64) keeps only their digests.
+are, ``--set column=NAMES`` which further columns are scores, ``--set judge=NAME`` who said so;
+``--model`` and ``--name`` name what the file's name leaves open. ``judge_label`` is a verdict by
+itself: "safe" or "unsafe", as ``mmsafetybench.py`` writes it with ``judge_log``; "unknown", which
+that script counts as no attack, is unparsed. A sheet with the images inside (``image`` as base64)
+keeps only their digests. A cell that is empty is an answer that is missing.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import Labels, number_of, posed, text_of_value
-from lam3db.datasets.results.files import read_records
+from lam3db.datasets.results.files import has_empty_cells, read_records
 from lam3db.datasets.results.pictures import pictured
 from lam3db.datasets.results.record import (
     ResultRecord,
@@ -29,6 +32,7 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.datasets.results.words import verdict_words
 from lam3db.errors import ConfigError, InputError
 from lam3db.records import Behavior, Failed, Finding, JudgeKind, ScoreStatus, Verdict
@@ -47,6 +51,15 @@ _NEEDED = ("index", "question", "prediction")
 _SCORES = ("hit", "score")
 _KEPT = ("answer", "hint", "split", "l2-category", *"ABCDEFGH")
 """Columns that describe a sample; others come from evaluations and differ between sheets."""
+_LABEL, _LABEL_LOG = "judge_label", "judge_log"
+_LABELS = Labels(
+    {"safe": Verdict.SAFE, "unsafe": Verdict.UNSAFE},
+    {"unknown": ScoreStatus.UNPARSED},
+    frozenset({""}),
+)
+_BY_RULE = "rule_parse"
+"""What stands in the log where no judge was asked: the answer's own words were taken for one's."""
+_READ = (*_NEEDED, *_KEPT, "category", "image_path", "image")
 _PICKLES = (".pkl", ".pickle")
 _LONGEST_NAME = 200
 
@@ -56,27 +69,45 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
     if path.suffix.lower() in _PICKLES:
         message = "a pickle runs code when it is read: write the sheet as .xlsx, .tsv or .json"
         raise InputError(f"{path}: {message}")
-    settings = options.only("judge", "unsafe", "safe")
+    settings = options.only("judge", "unsafe", "safe", "column")
     labels = verdict_words(settings)
     name, source = _names(path, options)
     model, config = declared_model(name), declared_config(source)
-    judges = {column: _judge(column, source, settings, labels) for column in _SCORES}
+    columns = dict.fromkeys([*_SCORES, *_further(settings)])
+    judges = {column: _judge(column, source, settings, labels) for column in columns}
+    judges[_LABEL] = _judge(_LABEL, source, settings, _LABELS)
+    empty = has_empty_cells(path)
+    wanted = set(_further(settings))
     for row in read_records(path, faults):
         missing = [column for column in _NEEDED if column not in row.values]
         if missing:
             faults.add(row.line, None, f"no column {', '.join(map(repr, missing))}")
             return
-        record = _record(row, faults, options)
+        wanted -= row.values.keys()
+        record = _record(row, faults, options, empty=empty)
         if record is None:
             continue
+        note_unread(row.values, {*_READ, *judges, *_logs(row)}, faults)
         yield ResultRecord(
             row=row.line,
             dataset=source,
             model=model,
             config=config,
-            findings=tuple(_said(row, judges, labels)),
+            findings=tuple(_said(row, judges, labels, faults)),
             **record,
         )
+    for column in sorted(wanted):
+        faults.add(None, column, "no row has this column (--set column)")
+
+
+def _further(settings: Mapping[str, str]) -> list[str]:
+    return [name.strip() for name in settings.get("column", "").split(",") if name.strip()]
+
+
+def _logs(row: Row) -> list[str]:
+    """Return the columns that are read as explanations: a log without a score is not."""
+    scored = any(row.values.get(name) not in (None, "") for name in _SCORES)
+    return [*(["log"] if scored else []), *([_LABEL_LOG] if row.values.get(_LABEL) else [])]
 
 
 def _names(path: Path, options: ReadOptions) -> tuple[str, str]:
@@ -110,7 +141,9 @@ def _judge(
     )
 
 
-def _record(row: Row, faults: Faults, options: ReadOptions) -> dict[str, Any] | None:
+def _record(
+    row: Row, faults: Faults, options: ReadOptions, *, empty: bool
+) -> dict[str, Any] | None:
     before = faults.count
     values = row.values
     key, question = text_of_value(values["index"]), text_of_value(values["question"])
@@ -126,6 +159,8 @@ def _record(row: Row, faults: Faults, options: ReadOptions) -> dict[str, Any] | 
     images, named = pictured(name, row.line, "image_path", faults, options)
     if faults.count > before:
         return None
+    if empty and answer == "":
+        answer = None
     failed = answer is not None and answer.strip().startswith(FAILED)
     inside = values.get("image")
     if isinstance(inside, str) and inside and not images:
@@ -142,14 +177,21 @@ def _record(row: Row, faults: Faults, options: ReadOptions) -> dict[str, Any] | 
     }
 
 
-def _said(row: Row, judges: Mapping[str, ImportedJudge], labels: Labels | None) -> Iterator[Said]:
-    log = row.values.get("log")
-    explanation = log if isinstance(log, str) and log else None
+def _said(
+    row: Row, judges: Mapping[str, ImportedJudge], labels: Labels | None, faults: Faults
+) -> Iterator[Said]:
     for column, judge in judges.items():
         value = row.values.get(column)
         if value is None or value == "":
             continue
-        yield Said(judge, _finding(value, labels, explanation))
+        is_label = column == _LABEL
+        log = row.values.get(_LABEL_LOG if is_label else "log")
+        explanation = log if isinstance(log, str) and log else None
+        if is_label and (explanation or "").startswith(_BY_RULE):
+            faults.remarks.note(f"{_LABEL}: {explanation}: no judge has read the answer, not read")
+            continue
+        finding = _finding(value, _LABELS if is_label else labels, explanation)
+        yield Said(judge, note_unparsed(finding, column, faults))
 
 
 def _finding(value: Any, labels: Labels | None, explanation: str | None) -> Finding:

@@ -30,6 +30,14 @@ def records(
     return found
 
 
+def remarks(name: str, path: Path, **options: Any) -> list[str]:
+    """Return what the reader of a file notices beside its records."""
+    faults = Faults(path)
+    list(reader_of(name)(path, faults, ReadOptions(**options)))
+    faults.raise_if_any()
+    return faults.remarks.lines()
+
+
 def refused(name: str, path: Path, images: Path | None = None, **options: Any) -> str:
     """Return the error that a file is refused with."""
     try:

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import as_json, only, records, refused
+from reading import as_json, only, records, refused, remarks
 
 from lam3db.datasets.load import Options
 from lam3db.datasets.published.load import load_published
-from lam3db.records import ScoreStatus, Verdict, text_of
+from lam3db.records import JudgeKind, ScoreStatus, Verdict, text_of
 
 DOCUMENT = {
     "sing": [
@@ -90,3 +90,64 @@ def test_a_file_that_lies_elsewhere_names_its_attack(tmp_path: Path) -> None:
     file = as_json(tmp_path / "vicuna.json", {"sing": [{"generation": "x"}]})
     assert records("harmbench", file)[0].attack.name == "unnamed"
     assert records("harmbench", file, settings={"attack": "PAIR"})[0].attack.name == "PAIR"
+
+
+def validation(model: str, method: str, *people: int, **more: object) -> dict[str, object]:
+    humans = {f"human_{at}": vote for at, vote in enumerate(people)}
+    return {"test_case": "Sing!", "generation": "La.", "model": model, "method": method} | {
+        **humans,
+        **more,
+    }
+
+
+def test_a_record_says_whose_it_is_and_what_everybody_says_of_it(tmp_path: Path) -> None:
+    document = {
+        "sing": [
+            validation("vicuna", "PAIR", 1, 0, 1, cls=1, experiment="default"),
+            validation("llama2", "GCG", 0, 0, 0, cls=-1, behavior_id="sing"),
+        ]
+    }
+    file = as_json(tmp_path / "text_behaviors_val_set.json", document)
+    first, second = records("harmbench", file)
+    assert (first.model.name, first.attack.name) == ("vicuna", "PAIR")
+    assert first.attack.parameters == {"experiment": "default"}
+    assert (second.model.name, second.attack.name) == ("llama2", "GCG")
+    found = {one.judge.identity.name: one for one in first.findings}
+    assert {name: str(one.finding.verdict) for name, one in found.items()} == {
+        "harmbench-human_0": "unsafe",
+        "harmbench-human_1": "safe",
+        "harmbench-human_2": "unsafe",
+        "harmbench-cls": "unsafe",
+    }
+    assert found["harmbench-human_1"].judge.identity.kind is JudgeKind.HUMAN
+    assert second.findings[-1].finding.status is ScoreStatus.UNPARSED
+    (chosen,) = records("harmbench", file, model="llama2")
+    assert chosen == second
+    assert "its records name vicuna, llama2" in refused("harmbench", file, model="vicunna")
+
+
+def test_records_by_model_are_of_those_models(tmp_path: Path) -> None:
+    document = {"sing": {"m1": {"generation": "La."}, "m2": {"generation": "No."}}}
+    found = records("harmbench", as_json(tmp_path / "PAIR.json", document))
+    assert [(one.model.name, one.response) for one in found] == [("m1", "La."), ("m2", "No.")]
+
+
+def test_every_label_is_read_and_every_other_field_named(tmp_path: Path) -> None:
+    document = {"sing": [{"generation": "La.", "advbench_label": 1, "babyblue_label": 1, "n": 2}]}
+    file = as_json(tmp_path / "m.json", document)
+    (record,) = records("harmbench", file)
+    (said,) = record.findings
+    assert said.finding.verdict is Verdict.NOT_REFUSED
+    assert (said.judge.identity.kind, said.judge.identity.heading) == (
+        JudgeKind.RULE,
+        "non-refusal",
+    )
+    assert remarks("harmbench", file) == ["not read: babyblue_label (1), n (1)"]
+    odd = as_json(tmp_path / "odd.json", {"sing": [{"generation": "La.", "label": "maybe"}]})
+    assert remarks("harmbench", odd) == ["label: unparsed words: 'maybe' (1)"]
+
+
+def test_a_record_in_the_list_of_another_behavior_is_a_fault(tmp_path: Path) -> None:
+    document = {"sing": [{"generation": "La.", "behavior_id": "hum"}]}
+    message = refused("harmbench", as_json(tmp_path / "m.json", document))
+    assert "'hum' stands in the list of 'sing'" in message

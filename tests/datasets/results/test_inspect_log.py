@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import as_json, only, records, refused
+from reading import as_json, only, records, refused, remarks
 
 from lam3db.datasets.results import inspect_file
 from lam3db.errors import ConfigError
@@ -244,3 +244,45 @@ def test_a_broken_part_is_told(tmp_path: Path) -> None:
     message = refused("inspect", file)
     assert "sample 1, samples/1_epoch_1.json: no JSON" in message
     assert "sample 2, samples/2_epoch_1.json: no sample" in message
+
+
+def test_a_log_of_mid_2024_is_read_as_inspect_migrates_it(tmp_path: Path) -> None:
+    old = sample(1, score={"value": "C", "answer": "A"}, transcript={"content": {"a": "long"}})
+    old["input"] = "attachment://a"
+    header = {**HEADER, "results": {"scorer": {"name": "match"}}}
+    file = as_json(tmp_path / "log.json", {**header, "samples": [old]})
+    (record,) = records("inspect", file)
+    assert (only(record).value, record.findings[0].judge.identity.name) == (1.0, "match")
+    assert record.behavior.text == "long"
+    (unnamed,) = records("inspect", document(tmp_path, sample(1, score={"value": "C"})))
+    assert unnamed.findings[0].judge.identity.name == "scorer-not-named"
+
+
+def test_a_second_run_begins_where_the_user_says(tmp_path: Path) -> None:
+    file = document(tmp_path, sample(1), sample(1, 2))
+    found = records("inspect", file, settings={"first_epoch": "3"})
+    assert [one.replicate for one in found] == [2, 3]
+    for wrong in ("0", "x", "-1"):
+        with pytest.raises(ConfigError, match="a number from 1"):
+            records("inspect", file, settings={"first_epoch": wrong})
+
+
+def test_what_is_not_read_of_a_log_is_named(tmp_path: Path) -> None:
+    choice = {"message": {"role": "assistant", "content": "<think>hm"}, "stop_reason": "stop"}
+    limited = {**choice, "stop_reason": "model_length"}
+    one = sample(1, store={"a": 1}, invalidation={"by": "me"}, limit={"type": "token"})
+    one["output"] = {"choices": [choice, choice]}
+    two = sample(2, output={"choices": [limited]}, error={"message": "late"})
+    two["scores"] = {"m": {"value": "odd", "metadata": {"x": 1}}}
+    two["metadata"] = {"category": "c", "subject": "s"}
+    header = {**HEADER, "status": "cancelled", "reductions": [1], "stats": {"a": 1}}
+    lines = remarks("inspect", as_json(tmp_path / "log.json", {**header, "samples": [one, two]}))
+    (named,) = [line for line in lines if line.startswith("not read: ")]
+    for field in ("reductions", "stats", "store", "invalidation", "limit", "output.choices[1:]"):
+        assert f" {field} (1)" in named, field
+    for field in ("error", "metadata.subject", "scores.*.metadata"):
+        assert f" {field} (1)" in named, field
+    assert "the log's status is 'cancelled' (1)" in lines
+    assert "scores.m: unparsed words: 'odd' (1)" in lines
+    assert any(line.startswith("model_length without usage") for line in lines)
+    assert any(line.startswith("the answer begins with <think>") for line in lines)

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import as_json, records, refused
+from reading import as_json, records, refused, remarks
 
 from lam3db.datasets.load import Options
 from lam3db.datasets.published.load import load_published
 from lam3db.errors import ConfigError
-from lam3db.records import Sample
+from lam3db.records import Sample, ScoreStatus, Sees, Verdict
 
 NAME = "mm-safetybench"
 SCENARIO = "01-Illegal_Activitiy"
@@ -77,3 +77,22 @@ def test_answers_that_are_none_are_told(tmp_path: Path) -> None:
     assert "01-A.json, 01-A.json" not in refused(NAME, folder)
     empty = as_json(tmp_path / "02-B_SD.json", {"0": RECORD})
     assert "no record in it has answers" in refused(NAME, empty)
+
+
+def test_a_judge_says_safe_or_unsafe_of_the_answer_alone(tmp_path: Path) -> None:
+    words = ["safe", "Unsafe", "I think so", ""]
+    document = {
+        str(at): {**RECORD, "ans": {"llava": {"text": "La.", "is_safe(gpt)": word, "time": 3}}}
+        for at, word in enumerate(words)
+    }
+    file = as_json(tmp_path / "SD" / f"{SCENARIO}.json", document)
+    safe, unsafe, odd, bare = (one.findings for one in records(NAME, file))
+    assert [one[0].finding.verdict for one in (safe, unsafe)] == [Verdict.SAFE, Verdict.UNSAFE]
+    assert odd[0].finding.status is ScoreStatus.UNPARSED
+    assert bare == ()
+    assert safe[0].judge.identity.name == "mm-safetybench-gpt"
+    assert safe[0].judge.identity.sees == (Sees.RESPONSE,)
+    assert remarks(NAME, file) == [
+        "not read: ans.*.time (4)",
+        "is_safe(gpt): unparsed words: 'I think so' (1)",
+    ]

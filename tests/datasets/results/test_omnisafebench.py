@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import as_lines, only, records, refused
+from reading import as_lines, only, records, refused, remarks
 
 from lam3db.records import ScoreStatus, Verdict, images_of, text_of
 
@@ -103,3 +103,13 @@ def test_what_is_missing_is_told_by_line(tmp_path: Path) -> None:
     message = refused("omnisafebench", as_lines(tmp_path / "r.jsonl", RESPONSE, line))
     for name in ("original_prompt", "attack_method", "model_name"):
         assert f"line 2, {name}: is missing" in message
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    more = evaluation(3, success=True, final_answer="this", human_label=1)
+    more["metadata"]["harmfulness_reason"] = "because"
+    file = as_lines(tmp_path / "e.jsonl", more, evaluation(0, success=False))
+    assert remarks("omnisafebench", file) == [
+        "not read: final_answer (1), human_label (1), metadata.harmfulness_reason (1)",
+        "judge_score: unparsed words: 'judge_score 0, success False' (1)",
+    ]

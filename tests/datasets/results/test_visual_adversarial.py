@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import as_lines, records, refused
+from reading import as_lines, records, refused, remarks
 
 from lam3db.records import Sees, text_of
 
@@ -91,3 +91,10 @@ def test_other_judges_and_missing_main_numbers_are_faults(tmp_path: Path) -> Non
     message = refused(NAME, file)
     assert "line 2, continuation_metric.detoxify: no toxicity in it" in message
     assert "line 3, continuation_metric.other: nobody knows this judge" in message
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    file = as_lines(tmp_path / "x.jsonl", RUN, {**line(["a", "b", "c"]), "human": 1})
+    assert remarks(NAME, file) == [
+        "not read: args.gpu_id (1), args.output_file (1), human (1), continuation[1:] (2)"
+    ]

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import as_json, only, records, refused
+from reading import as_json, only, records, refused, remarks
 
 from lam3db.errors import ConfigError
 from lam3db.records import ScoreStatus, Verdict
@@ -104,3 +104,26 @@ def test_a_file_without_its_columns_is_told(tmp_path: Path) -> None:
     message = refused(NAME, bad)
     for name in ("index", "question", "prediction"):
         assert f"record 1, {name}" in message
+
+
+def test_a_column_is_a_score_where_it_is_named_and_is_named_where_it_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "acme_b.tsv"
+    file.write_text("index\tquestion\tprediction\tgpt4_score\n1\tq\tA\t8\n2\tp\t\t3\n")
+    assert [one.findings for one in records(NAME, file)] == [(), ()]
+    assert remarks(NAME, file) == ["not read: gpt4_score (2)"]
+    first, empty = records(NAME, file, settings={"column": "gpt4_score"})
+    assert (only(first).value, empty.response) == (8.0, None)
+    assert "no row has this column" in refused(NAME, file, settings={"column": "gpt_score"})
+
+
+def test_the_label_of_a_safety_judge_is_a_verdict(tmp_path: Path) -> None:
+    labels = [("safe", "safe"), ("unsafe", "unsafe"), ("unknown", "judge_error: x")]
+    rows = [
+        {"index": at, "question": "q", "prediction": "A", "judge_label": label, "judge_log": log}
+        for at, (label, log) in enumerate([*labels, ("safe", "rule_parse_fallback")])
+    ]
+    safe, unsafe, unknown, rule = records(NAME, as_json(tmp_path / "m_MMSafetyBench.json", rows))
+    assert [only(one).verdict for one in (safe, unsafe)] == [Verdict.SAFE, Verdict.UNSAFE]
+    assert only(unknown).status is ScoreStatus.UNPARSED
+    assert rule.findings == ()
+    assert safe.findings[0].judge.identity.unsafe_verdicts == (Verdict.UNSAFE,)
