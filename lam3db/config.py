@@ -41,6 +41,7 @@ from lam3db.config_shapes import (
 )
 from lam3db.errors import NotFoundError, did_you_mean
 from lam3db.resources import find_path, shipped
+from lam3db.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -348,13 +349,21 @@ def _overrides(words: Sequence[str]) -> spellings.Layer:
     return spellings.translate(raw, faults)
 
 
+def _whole(word: str) -> int | str:
+    """Return the number; one of endless digits stays a text, which no setting takes."""
+    try:
+        return whole_number(word)
+    except ValueError:
+        return word
+
+
 def _typed(text: str) -> Any:
     word = text.strip()
     named = {"true": True, "false": False, "null": None, "none": None, "": None}
     if word.lower() in named:
         return named[word.lower()]
     if _WHOLE_NUMBER.fullmatch(word):
-        return int(word)
+        return _whole(word)
     try:
         return float(word)
     except ValueError:

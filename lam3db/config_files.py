@@ -31,6 +31,7 @@ Place = tuple[str | int, ...]
 _LARGEST_FILE = 1 << 20
 _MOST_NODES = 20_000
 _DEEPEST = 32
+_TOO_DEEP = f"nested more than {_DEEPEST} levels deep"
 _LONGEST_NUMBER = 40
 _TAG = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)|[-+]?0[xX][0-9a-fA-F_]+")
@@ -82,6 +83,38 @@ def raise_faults(*sources: Faults) -> None:
         raise ConfigError("\n  ".join([f"{len(texts)} faults in the configuration:", *texts]))
 
 
+class ShallowLoader(yaml.SafeLoader):
+    """A safe loader that refuses depth where it begins, before anything is built from it.
+
+    PyYAML's own time grows with the square of the depth, and its recursion ends in an error.
+    """
+
+    def fetch_flow_collection_start(self, token_class: Any) -> None:
+        """Begin a list or mapping in brackets."""
+        if self.flow_level >= _DEEPEST:
+            self._refuse()
+        super().fetch_flow_collection_start(token_class)
+
+    def add_indent(self, column: int) -> Any:
+        """Begin a list or mapping by its indentation."""
+        if len(self.indents) > _DEEPEST:
+            self._refuse()
+        return super().add_indent(column)
+
+    def _refuse(self) -> None:
+        raise yaml.scanner.ScannerError(None, None, _TOO_DEEP, self.get_mark())
+
+
+def read_value(text: str) -> Any:
+    """Return what a short text means as YAML; raise ValueError where it means nothing."""
+    try:
+        return yaml.load(text, ShallowLoader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(f"is not YAML: {getattr(error, 'problem', None) or error}") from error
+    except ValueError as error:  # a date that is not one, a number without end
+        raise ValueError("is not a value of YAML") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A file's values, and the faults found so far; whoever checks on adds to ``faults``."""
@@ -100,12 +133,10 @@ def read_document(path: Path, where: str) -> Document:
     """
     text = _text(path, where)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = ShallowLoader(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
         raise ConfigError(_syntax(error, where, text)) from None
-    except RecursionError:
-        raise ConfigError(f"{where}: nested too deep for a config") from None
     if node is None:
         raise ConfigError(f"{where}: the file is empty; write `key: value` lines")
     if not isinstance(node, yaml.MappingNode):
@@ -164,6 +195,8 @@ def _syntax(error: yaml.YAMLError, where: str, text: str) -> str:
         problem = "a character that no text holds"
     elif "\\t" in problem:
         problem = "a tab where YAML wants spaces"
+    elif problem == _TOO_DEEP:
+        return f"{where}:{line}: {problem}"
     elif "expected a single document" in str(error):
         problem = "a second document begins (---); one file holds one config"
     return redact(f"{where}:{line}: is not YAML: {problem}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import MissingDependencyError, NotFoundError
 from lam3db.filehash import remembered_sha256
+from lam3db.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,7 +184,7 @@ def _read_header(path: Path) -> tuple[int, dict[str, Any]]:
         if len(start) < _LENGTH_BYTES or length > min(size, _MAX_HEADER):
             raise ValueError(f"is no safetensors file ({size} bytes)")
         try:
-            header = json.loads(stream.read(length))
+            header = json.loads(stream.read(length), parse_int=whole_number)
         except (ValueError, RecursionError):
             header = None
     if not isinstance(header, dict):
@@ -207,7 +208,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=whole_number)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):

@@ -17,6 +17,7 @@ from requests.structures import CaseInsensitiveDict
 from lam3db import __version__
 from lam3db.endpoints.budget import Size, Usage, usage_of
 from lam3db.endpoints.faults import ErrorReply, FaultError, Way, classify
+from lam3db.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,7 +163,7 @@ def _json_or_none(body: bytes) -> Any:
 def _json(body: bytes, told: Callable[[bytes], bytes] = bytes) -> Any:
     """Return a reply's JSON; what is cut short or none at all is a fault."""
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body, parse_constant=_refuse_constant, parse_int=whole_number)
     except (ValueError, RecursionError) as error:
         start = told(body)[:60].decode("utf-8", "replace")
         text = f"the reply is no JSON ({len(body)} bytes, {start!r} ...): {error}"

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from lam3db.config_files import read_value
 from lam3db.errors import ConfigError, did_you_mean
 from lam3db.judges.llm_settings import TEXT_FIELDS, LlmSettings, TemplateMessage
 from lam3db.records import TEMPLATE_ROLE, ImagePart, Message, TextPart
@@ -175,9 +174,9 @@ def _load(where: str, path: Path) -> tuple[tuple[TemplateMessage, ...], str]:
     if path.suffix.lower() not in _YAML:
         return (TemplateMessage(role="user", text=text),), digest
     try:
-        items = yaml.safe_load(text)
+        items = read_value(text)
         messages = tuple(TemplateMessage.model_validate(item) for item in items)
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         told = f"template_file {path} is no list of messages, each with role and text"
         raise ConfigError(f"{where}: {told}") from error
     if not messages:

@@ -10,6 +10,7 @@ What must hold: the answer depends on input digest and replicate only.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from lam3db.plugins import ImageOpener, Tick
 
 _SETTINGS = ("delay_ms", "fail", "raise_at")
+_DIGITS = re.compile("[0-9]{1,9}")
 _BATCH = 256
 
 
@@ -99,7 +101,7 @@ class NullModel:
 def _settings(source: str) -> dict[str, int]:
     pairs = dict(parse_qsl(source.partition("?")[2], keep_blank_values=True))
     for name, value in pairs.items():
-        if name not in _SETTINGS or not value.isdecimal():
+        if name not in _SETTINGS or not _DIGITS.fullmatch(value):
             known = ", ".join(_SETTINGS)
             raise ConfigError(f"null model: {name}={value!r}: give whole numbers for {known}")
     return {name: int(value) for name, value in pairs.items()}

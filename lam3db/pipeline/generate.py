@@ -8,6 +8,7 @@ goes on with what is missing, whatever ended the run before.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lam3db.store.engine import Store
     from lam3db.store.pending import PendingSample
 
+_SHARD = re.compile("([0-9]{1,9})/([0-9]{1,9})")
 WINDOW = 256
 """Requests handed to a model at once: it sorts and batches within them."""
 _UNPOSED = Failed(
@@ -55,9 +57,9 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """Read ``I/N``; raise ConfigError unless 1 <= I <= N."""
-        index, slash, count = text.partition("/")
-        if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
-            return cls(int(index), int(count))
+        match = _SHARD.fullmatch(text)
+        if match and 1 <= int(match[1]) <= int(match[2]):
+            return cls(int(match[1]), int(match[2]))
         raise ConfigError(f"--shard {text!r}: write I/N with 1 <= I <= N, for example 1/4")
 
     def holds(self, input_digest: bytes) -> bool:

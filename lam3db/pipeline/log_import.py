@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from lam3db.config import normalize_runtime
+from lam3db.config_files import read_value
 from lam3db.errors import ConfigError, InputError
 from lam3db.pipeline.issue_tables import Imported, store_issues
 from lam3db.store.log import add_entries
@@ -120,7 +119,7 @@ def _value(cell: str) -> Any:
     """Return a cell as YAML reads it, backticks taken off; a text where it is none."""
     plain = cell.strip().strip("`")
     try:
-        value = yaml.safe_load(plain)
-    except yaml.YAMLError:
+        value = read_value(plain)
+    except ValueError:
         return plain
     return value if isinstance(value, str | int | float | bool) else plain

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LONGEST = {"key": 100, "title": 2000, "note": 20_000}
 """Characters; what people write in a line, not files."""
+_DIGITS = 18
+"""Of a part of a key that counts as a number; a longer one is a text."""
 _KEY = re.compile(r"[^\s|`*<>]+")
 
 
@@ -195,7 +197,8 @@ def _day(at: int) -> str:
 def _next_key(conn: Connection, day: str) -> str:
     start = f"B{day}-"
     keys = conn.execute(select(t.issue.c.key).where(t.issue.c.key.startswith(start))).scalars()
-    numbers = [int(key[len(start) :]) for key in keys if key[len(start) :].isdecimal()]
+    ends = [key[len(start) :] for key in keys]
+    numbers = [int(end) for end in ends if end.isdecimal() and len(end) <= _DIGITS]
     return f"{start}{max(numbers, default=0) + 1}"
 
 
@@ -259,7 +262,9 @@ def _issue(row: Any, events: Sequence[Event]) -> Issue:
 def _order(issue: Issue) -> tuple[tuple[int, int, str], ...]:
     """Return what sorts B20251112-9 before B20251112-16."""
     parts = re.findall(r"\d+|\D+", issue.key)
-    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
+    return tuple(
+        (0, int(p), "") if p.isdecimal() and len(p) <= _DIGITS else (1, 0, p) for p in parts
+    )
 
 
 @dataclass(frozen=True, slots=True)

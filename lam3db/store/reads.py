@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+_DIGITS = 9
+"""Of a version that a name can give."""
 _HEX = re.compile(r"[0-9a-f-]{4,64}")
 
 
@@ -157,7 +159,7 @@ def find_dataset(conn: Connection, name: str, version: int | None = None) -> Dat
 
     """
     wanted, _, number = name.rpartition("@")
-    if version is None and wanted and number.isdecimal():
+    if version is None and wanted and number.isdecimal() and len(number) <= _DIGITS:
         name, version = wanted, int(number)
     d = t.dataset.c
     query = (
