@@ -118,13 +118,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.results.files import has_empty_cells, read_records
-from lam3db.datasets.results.maps.joins import read_join
+from lam3db.datasets.results.maps.joins import path_of, read_join
 from lam3db.datasets.results.maps.parse import read_shape
 from lam3db.datasets.results.maps.rows import RowReader
 from lam3db.hashing import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lam3db.datasets.faults import Faults
@@ -139,7 +139,7 @@ class ResultMap:
     """A map that was found right; :meth:`read` is a reader of results."""
 
     shape: MapShape
-    _joined: dict[Path, tuple[Joined, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _joined: dict[tuple[int, Path], Joined] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def digest(self) -> bytes:
@@ -148,29 +148,37 @@ class ResultMap:
 
     def read(self, path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
         """Yield the attempts of a file."""
+        yield from self.read_all([path], faults, options, path.stem)
+
+    def read_all(
+        self, paths: Sequence[Path], faults: Faults, options: ReadOptions, name: str
+    ) -> Iterator[ResultRecord]:
+        """Yield the attempts of several files that are one import, called ``name``.
+
+        What the map names must be in one of them; ``faults`` name the file that they are in.
+        """
         options.only()
-        reader = RowReader(
-            self.shape,
-            path,
-            faults,
-            options,
-            empty=has_empty_cells(path),
-            joined=self._joins(path.parent),
-        )
-        ours = 0
-        before = faults.count
-        for row in read_records(path, faults, self.shape.file):
-            here = faults.count
-            yield from reader.read(row)
-            ours += faults.count - here
+        reader = RowReader(self.shape, faults, options, name)
+        ours, before = 0, faults.count
+        for path in paths:
+            if len(paths) > 1:
+                faults.file = path.name
+            reader.open(path, self._joins(path.parent), empty=has_empty_cells(path))
+            for row in read_records(path, faults, self.shape.file):
+                here = faults.count
+                yield from reader.read(row)
+                ours += faults.count - here
         reader.finish(is_whole=faults.count - ours == before)
 
-    def _joins(self, folder: Path) -> tuple[Joined, ...]:
+    def _joins(self, folder: Path) -> list[Joined]:
         """Return the other files, read once: both passes over a file get the same rows."""
-        if folder not in self._joined:
-            folders = [self.shape.folder, folder]
-            self._joined[folder] = tuple(read_join(join, folders) for join in self.shape.joins)
-        return self._joined[folder]
+        found = []
+        for at, join in enumerate(self.shape.joins):
+            key = at, path_of(join, [self.shape.folder, folder])
+            if key not in self._joined:
+                self._joined[key] = read_join(join, key[1])
+            found.append(self._joined[key])
+        return found
 
 
 def read_map(path: Path) -> ResultMap:

@@ -8,6 +8,7 @@ nothing has one the map is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import Faults, shown
@@ -18,7 +19,6 @@ from lam3db.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from lam3db.datasets.results.maps.shape import Join
     from lam3db.datasets.results.maps.ways import Ways
@@ -38,14 +38,8 @@ class Joined:
     rows: Sequence[Mapping[str, Any]]
 
 
-def read_join(join: Join, folders: Sequence[Path]) -> Joined:
-    """Read the other file, which lies in one of these folders.
-
-    Raises:
-        InputError: it is not there, leads out of the folder, or cannot be read.
-
-    """
-    path = _found(join.file, folders)
+def read_join(join: Join, path: Path) -> Joined:
+    """Read the other file; raise InputError for everything that is wrong with it."""
     faults = Faults(path)
     empty = has_empty_cells(path)
     rows: list[Mapping[str, Any]] = []
@@ -115,9 +109,14 @@ class Joiner:
         return _key(found)
 
 
-def _found(name: str, folders: Sequence[Path]) -> Path:
-    from pathlib import Path
+def path_of(join: Join, folders: Sequence[Path]) -> Path:
+    """Return where the other file lies: by its whole path, or in one of these folders.
 
+    Raises:
+        InputError: it is not there, or leads out of the folder.
+
+    """
+    name = join.file
     given = Path(name).expanduser()
     if given.is_absolute():
         return given

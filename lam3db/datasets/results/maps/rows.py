@@ -41,33 +41,30 @@ _SHOWN = 20
 
 
 class RowReader:
-    """Reads the rows of one file."""
+    """Reads the rows of one file, or of several that are one import."""
 
-    def __init__(
-        self,
-        shape: MapShape,
-        path: Path,
-        faults: Faults,
-        options: ReadOptions,
-        *,
-        empty: bool,
-        joined: Sequence[Joined] = (),
-    ) -> None:
-        """Take a map, and what the user says beside it; raise InputError for what it lacks."""
-        self._shape, self._faults, self._options, self._empty = shape, faults, options, empty
-        self._path = path
+    def __init__(self, shape: MapShape, faults: Faults, options: ReadOptions, name: str) -> None:
+        """Take a map, and what the user says beside it; ``name`` is the files' own.
+
+        Raises:
+            InputError: the map lacks what an attempt needs.
+
+        """
+        self._shape, self._faults, self._options = shape, faults, options
         self._dataset = options.dataset or shape.dataset
-        self._source = shape.source or self._dataset or path.stem
+        self._source = shape.source or self._dataset or name
+        self._empty = False
         self._models: dict[str, ModelVersion] = {}
         self._configs: dict[str, GenerationConfig] = {}
         self._ways = Ways()
-        self._joiners = [(one.join.name, Joiner(one, self._ways, faults)) for one in joined]
-        self._names = _names_in(path, shape)
+        self._joiners: dict[int, Joiner] = {}
+        self._beside: list[tuple[str, Joiner]] = []
+        self._names: Mapping[str, str] = {}
         judges = Judges(self._source, faults)
         self._judges = [
             [JudgeReader(entry, judges, faults) for entry in plan.judges] for plan in shape.plans
         ]
-        self._number = self._left_out = self._records = 0
+        self._number = self._count = self._left_out = 0
         self._others: Counter[str] = Counter()
         self._check()
 
@@ -81,11 +78,23 @@ class RowReader:
             if "response" not in fields:
                 raise InputError("the map names no response (fields.response)")
 
+    def open(self, path: Path, joined: Sequence[Joined], *, empty: bool) -> None:
+        """Begin with a file; ``empty``: an empty text in it may be nothing.
+
+        Raises:
+            InputError: the file's name has not what the map takes from it.
+
+        """
+        self._names, self._empty, self._number = _names_in(path, self._shape), empty, 0
+        for one in joined:
+            self._joiners.setdefault(id(one), Joiner(one, self._ways, self._faults))
+        self._beside = [(one.join.name, self._joiners[id(one)]) for one in joined]
+
     def read(self, row: Row) -> Iterator[ResultRecord]:
         """Yield the attempts of a row; a fault leaves out its attempt."""
         self._ways.row(row.values)
         values = self._with_partners(row)
-        number, self._number = self._number, self._number + 1
+        number, self._number, self._count = self._number, self._number + 1, self._count + 1
         if not self._is_wanted(values):
             self._left_out += 1
             return
@@ -97,7 +106,6 @@ class RowReader:
                 findings = (said for judge in judges for said in judge.read(row.line, element))
                 said = once(row.line, findings, self._faults)
                 record = self._record(row.line, element, plan, said)
-                self._records += 1
                 if record is not None and self._faults.count == before:
                     yield record
 
@@ -107,19 +115,19 @@ class RowReader:
         ``is_whole``: every row of the file could be read.
         """
         self._refuse(self._ways.faults(self._shape.join_ways(), lenient=not is_whole))
-        for _, joiner in self._joiners:
+        for joiner in self._joiners.values():
             joiner.finish()
         self._refuse(self._ways.faults(self._shape.ways(), lenient=not is_whole) + self._numbers())
         if self._left_out:
-            if self._left_out == self._number:
-                raise InputError(f"{self._path}: `only` leaves no row{self._instead()}")
+            if self._left_out == self._count:
+                raise InputError(f"{self._faults.path}: `only` leaves no row{self._instead()}")
             self._faults.remarks.note("rows that `only` leaves out", self._left_out)
         tell_unmet([reader for readers in self._judges for reader in readers], self._faults)
 
     def _refuse(self, faults: list[str]) -> None:
         if faults:
             what = "the map names what is not there; nothing was imported"
-            raise InputError(f"{self._path}: {what}", faults)
+            raise InputError(f"{self._faults.path}: {what}", faults)
 
     def _numbers(self) -> list[str]:
         """Return a fault for each number that may be meant as a column, or as none."""
@@ -141,9 +149,9 @@ class RowReader:
         return f" - there are {listed}" if listed else ""
 
     def _with_partners(self, row: Row) -> Mapping[str, Any]:
-        if not self._joiners:
+        if not self._beside:
             return row.values
-        partners = {name: one.partner(row.line, row.values) for name, one in self._joiners}
+        partners = {name: one.partner(row.line, row.values) for name, one in self._beside}
         found = {name: one for name, one in partners.items() if one is not ABSENT}
         return {**row.values, **found}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mapped import FIELDS, ROW, mapped, refused, said
+
+from lam3db.errors import InputError
 
 LISTED: dict[str, Any] = {
     "q": "one",
@@ -120,3 +123,20 @@ def test_a_text_in_the_way_is_told_and_not_nothing(tmp_path: Path) -> None:
     assert remarks == ["out.score: unparsed words: 'I cannot judge that' (1)"]
     rows[1]["more"] = "none"
     assert "record 2, more.tag: 'none' is a text" in refused(tmp_path, rows, text)
+
+
+def test_what_one_of_several_files_has_is_there(tmp_path: Path) -> None:
+    from lam3db.datasets.faults import Faults
+    from lam3db.datasets.results.formats import ReadOptions
+    from lam3db.datasets.results.map import read_map
+
+    (tmp_path / "m.yaml").write_text(FIELDS + "metadata: [lang]\n")
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, row in zip(paths, (ROW, {**ROW, "lang": "de"}), strict=True):
+        path.write_text(json.dumps([row]))
+    mapping, faults = read_map(tmp_path / "m.yaml"), Faults(tmp_path)
+    records = list(mapping.read_all(paths, faults, ReadOptions(), "both"))
+    assert [record.metadata for record in records] == [{}, {"lang": "de"}]
+    assert {record.config.value["imported"] for record in records} == {"both"}
+    with pytest.raises(InputError, match="no row has 'lang'"):
+        list(mapping.read_all(paths[:1], faults, ReadOptions(), "one"))
