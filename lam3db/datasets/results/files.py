@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import json
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from lam3db.datasets.faults import shown
 from lam3db.datasets.jsonl import parse_json, stream_jsonl
 from lam3db.datasets.lines import Row
 from lam3db.datasets.sheet import MIB, sheet_rows
-from lam3db.datasets.table import stream_table
+from lam3db.datasets.table import column_name, declared_delimiter, stream_table, tell_repeated
 from lam3db.errors import ConfigError, InputError, MissingDependencyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ class FileOptions:
     Args:
         encoding: Of a text file; None: UTF-8 with or without a byte order mark, or UTF-16 with one.
         delimiter: Of a CSV file; None: commas, semicolons, tabs or bars, whichever the header has.
+        escape: What stands before a quote within a cell of a CSV file; None: quotes are doubled.
         header: The columns' names, for a table without a header line.
         sheet: The sheet of an XLSX file; None: the first.
         records: Where the records are in a JSON document, as names with dots; None: the document
@@ -57,6 +57,7 @@ class FileOptions:
 
     encoding: str | None = None
     delimiter: str | None = None
+    escape: str | None = None
     header: tuple[str, ...] | None = None
     sheet: str | None = None
     records: str | None = None
@@ -72,6 +73,8 @@ class FileOptions:
                 raise ConfigError(f"encoding {self.encoding!r}: no such encoding") from None
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise ConfigError(f"delimiter {self.delimiter!r}: one character separates cells")
+        if self.escape is not None and len(self.escape) != 1:
+            raise ConfigError(f"escape {self.escape!r}: one character stands before a quote")
 
 
 PLAIN = FileOptions()
@@ -116,7 +119,9 @@ def has_empty_cells(path: Path) -> bool:
 def _csv(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
     encoding = options.encoding or _marked(path)
     delimiter = options.delimiter or _delimiter(path, encoding)
-    return stream_table(path, delimiter, faults, encoding=encoding, header=options.header)
+    return stream_table(
+        path, delimiter, faults, encoding=encoding, header=options.header, escape=options.escape
+    )
 
 
 def _marked(path: Path) -> str | None:
@@ -132,8 +137,11 @@ def _delimiter(path: Path, encoding: str | None) -> str:
     """Return what separates the cells: a tab by the name, else what the first line has most of."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    with path.open(encoding=encoding or "utf-8-sig", errors="replace", newline="") as stream:
+    with path.open(encoding=encoding or "utf-8-sig", errors="replace") as stream:
         head = stream.readline(_SNIFFED)
+    declared = declared_delimiter(head)
+    if declared is not None:
+        return declared
     bare = "".join(head.split('"')[::2])  # outside of quotes
     return max(",;\t|", key=bare.count)
 
@@ -230,7 +238,7 @@ def _parquet(path: Path, faults: Faults, _options: FileOptions) -> Iterator[Row]
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
-            _told_twice(file.schema_arrow.names, faults)
+            tell_repeated(file.schema_arrow.names, faults)
             for batch in file.iter_batches(batch_size=_BATCH):
                 for start in range(0, batch.num_rows, _AT_ONCE):
                     for values in batch.slice(start, _AT_ONCE).to_pylist():
@@ -263,33 +271,34 @@ def _xlsx(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
         if len(cells) > _MOST_COLUMNS:
             faults.add(number, None, f"more than {_MOST_COLUMNS} columns")
             continue
-        values = [_cell(cell, number, faults) for cell in cells]
+        values = [_cell(cell, number, header, faults) for cell in cells]
         while values and values[-1] in (None, ""):
             values.pop()
         if header is None:
             header = _sheet_header(values, faults)
-        elif len(values) > len(header):
-            faults.add(number, None, f"{len(values)} cells under a header of {len(header)}")
-        elif values:
+            continue
+        if len(values) > len(header):
+            header = [*header, *(f"column {at + 1}" for at in range(len(header), len(values)))]
+        if values:
             values += [""] * (len(header) - len(values))
             yield Row(number, dict(zip(header, values, strict=True)))
 
 
 def _sheet_header(values: Sequence[Any], faults: Faults) -> list[str]:
-    names = [str(value or "").strip() or f"column {at}" for at, value in enumerate(values, 1)]
-    _told_twice(names, faults)
+    texts = ["" if value is None else str(value) for value in values]
+    names = [column_name(text, at, faults) for at, text in enumerate(texts, 1)]
+    tell_repeated(names, faults)
     return names
 
 
-def _told_twice(names: Sequence[str], faults: Faults) -> None:
-    for name in sorted(name for name, count in Counter(names).items() if count > 1):
-        faults.add(1, None, f"the column {shown(name)} stands twice in the header")
-
-
-def _cell(cell: Any, number: int, faults: Faults) -> Any:
-    value = cell.value
-    if getattr(cell, "data_type", "") == "f":
-        faults.add(number, f"column {cell.column}", "a formula: paste its value")
+def _cell(cell: Any, number: int, header: Sequence[str] | None, faults: Faults) -> Any:
+    value, kind = cell.value, getattr(cell, "data_type", "")
+    if kind in ("f", "e") and value is not None:
+        at = cell.column - 1
+        name = header[at] if header is not None and at < len(header) else f"column {cell.column}"
+        lost = f"{shown(value)} is an error of Excel's, not a text: the value was lost when the"
+        lost += " sheet was saved. Take it from where the sheet was made"
+        faults.add(number, name, lost if kind == "e" else "a formula: paste its value")
         return None
     if value is None:
         return ""

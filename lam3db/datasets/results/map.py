@@ -8,6 +8,7 @@ Only ``fields`` with ``model``, ``response`` and ``prompt`` or ``behavior`` is n
     file:                         # how the file is laid out, where it does not tell
       encoding: cp1252            # text files that are not UTF-8
       delimiter: ";"              # CSV
+      escape: '\'                 # CSV whose quotes within cells are escaped, not doubled
       header: [id, text]          # a table without a header line
       sheet: Results              # XLSX
       records: data.items         # where the records are in a JSON document

@@ -117,7 +117,7 @@ def test_a_formula_is_no_text(tmp_path: Path) -> None:
         book.active.append(row)
     book.save(tmp_path / "a.xlsx")
     _, faults = _read(tmp_path / "a.xlsx")
-    with pytest.raises(InputError, match="row 2, column 1: a formula"):
+    with pytest.raises(InputError, match="row 2, p: a formula"):
         faults.raise_if_any()
 
 

@@ -34,7 +34,7 @@ FIELDS = (
     *("attempt", "replicate", "response", "finish_reason", "prompt_tokens"),
     *("completion_tokens", "latency_ms"),
 )
-LAYOUT = ("encoding", "delimiter", "header", "sheet", "records", "ids")
+LAYOUT = ("encoding", "delimiter", "escape", "header", "sheet", "records", "ids")
 FILE = (*LAYOUT, "missing")
 JOIN = ("file", "as", "by", "row_by_row", "many", *LAYOUT)
 REPEATS = ("copies", "draws")
