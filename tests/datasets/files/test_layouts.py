@@ -57,12 +57,10 @@ def test_the_files_own_fault_comes_first_and_alone(tmp_path: Path, data: bytes, 
     assert "no row has" not in fault
 
 
-def test_what_no_row_has_is_told_after_the_faults_of_the_rows(tmp_path: Path) -> None:
-    first, last = _import_faults(
-        tmp_path, b'{"id": 1, "model": "m", "question": "q"}\n{', "r.jsonl"
-    )
-    assert first.startswith("line 2: no JSON")
-    assert last.startswith("the map: no row has 'answer'")
+def test_what_a_row_that_was_left_out_may_have_is_not_told(tmp_path: Path) -> None:
+    data = b'{"id": 1, "model": "m", "question": "q"}\n{'
+    (fault,) = _import_faults(tmp_path, data, "r.jsonl")
+    assert fault.startswith("line 2: no JSON")
 
 
 def test_a_quote_may_be_escaped_where_a_person_says_so(tmp_path: Path) -> None:
