@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -23,6 +24,7 @@ from lam3db.pipeline.bundle_file import media_part, new_bundle, refuse_taken
 from lam3db.pipeline.judge import shown_subject
 from lam3db.pipeline.judge_todo import WINDOW
 from lam3db.pipeline.watch import Silence
+from lam3db.pipeline.withheld_meanwhile import again_if_withheld
 from lam3db.records import Sees
 from lam3db.store import lookup, pending, reads
 from lam3db.store import tables as t
@@ -70,6 +72,8 @@ def create_bundle(
 ) -> BundleResult:
     """Write what these judges have pending in scope to a new file at ``path``.
 
+    What is withheld while it is written is left out.
+
     Raises:
         NotFoundError: neither a config nor a stored judge has one of the names.
         ConfigError: a judge is named twice, or judges what other judges said.
@@ -77,10 +81,23 @@ def create_bundle(
         MediaError: an image that a judge is to see is not there.
 
     """
+    bundle = partial(_create, store, judges, path, scope, redact=redact, watch=watch or Silence())
+    return again_if_withheld(store, bundle)
+
+
+def _create(
+    store: Store,
+    judges: Sequence[str],
+    path: Path,
+    scope: ScoreScope,
+    *,
+    redact: bool,
+    watch: Watch,
+) -> BundleResult:
     media = path.with_name(f"{path.stem}_media")
     refuse_taken(path, media)
     with store.read() as home:
-        identities = [_identity(home, name, watch or Silence()) for name in judges]
+        identities = [_identity(home, name, watch) for name in judges]
         _refuse_unfit(identities)
         wanted = [_pending(home, identity, scope) for identity in identities]
         counts = tuple(len(ids) for ids in wanted)

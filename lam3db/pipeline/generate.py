@@ -331,7 +331,7 @@ def _window(
 
 
 def _requests(store: Store, run: _Run, window: list[PendingSample]) -> list[Request]:
-    """Return the requests of a window, less what another process has answered meanwhile."""
+    """Return a window's requests, less what was answered elsewhere or withheld meanwhile."""
     samples = sorted({item.sample_id for item in window})
     replicates = max(item.replicate for item in window) + 1
     with store.read() as conn:
@@ -340,7 +340,7 @@ def _requests(store: Store, run: _Run, window: list[PendingSample]) -> list[Requ
     return [
         Request(tag, messages[item.sample_id], item.input_digest, item.replicate)
         for tag, item in enumerate(window)
-        if (item.sample_id, item.replicate) not in there
+        if (item.sample_id, item.replicate) not in there and item.sample_id in messages
     ]
 
 
@@ -364,6 +364,8 @@ def _write(
     ]
     with store.write() as conn:
         new = writes.put_generations(conn, run.run_id, run.model_id, run.config_id, answers)
+        gone = pending.withheld_samples(conn, [row.sample_id for row in failures if row.sample_id])
+        failures = [row for row in failures if row.sample_id not in gone]
         if failures:
             writes.put_failures(conn, run.run_id, Stage.GENERATE, failures)
         now = replace(counts, new=counts.new + new, failed=counts.failed + len(failures))

@@ -356,6 +356,9 @@ def _write(
     scored = sum(len(row.generation_ids) for row in findings)
     with work.store.write() as conn:
         new = _put(conn, work, part, findings) if findings else 0
+        failed = [row.generation_id for row in failures if row.generation_id]
+        gone = pending.withheld_from_judge(conn, work.judge_id, failed)
+        failures = [row for row in failures if row.generation_id not in gone]
         if failures:
             writes.put_failures(conn, work.run_id, Stage.JUDGE, failures)
         # what has its score from another process by now was not scored by this one

@@ -7,6 +7,7 @@ What must hold: the file and what lies beside it tell nothing of models, judges,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lam3db.errors import ConfigError
@@ -20,6 +21,7 @@ from lam3db.pipeline.review_items import (
     load_items,
 )
 from lam3db.pipeline.review_labels import check_pseudonym, read_scheme
+from lam3db.pipeline.withheld_meanwhile import again_if_withheld
 from lam3db.store import reviews
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Exported:
 
 
 def export_review(store: Store, asked: Export) -> Exported:
-    """Return a review as a file.
+    """Return a review as a file, without what is withheld by now.
 
     Raises:
         NotFoundError: no such review.
@@ -70,6 +72,10 @@ def export_review(store: Store, asked: Export) -> Exported:
 
     """
     check_pseudonym(asked.annotator)
+    return again_if_withheld(store, partial(_export, store, asked))
+
+
+def _export(store: Store, asked: Export) -> Exported:
     with store.read() as conn:
         review = reviews.find_review(conn, asked.review)
         items, withheld = load_items(conn, review, asked.annotator, asked.shown, asked.part)

@@ -18,6 +18,7 @@ from lam3db import hashing
 from lam3db.pipeline.judge import shown_subject
 from lam3db.records import ScoreStatus, Sees
 from lam3db.store import reviews
+from lam3db.store.purge import withheld_images
 from lam3db.store.reads import load_judged
 
 if TYPE_CHECKING:
@@ -86,11 +87,13 @@ def load_items(
     groups: dict[bytes, list[ReviewItem]] = {}
     subjects: dict[bytes, Subject] = {}
     withheld: set[str] = set()
+    gone = withheld_images(conn, left_out=True)
     for item in drawn:
-        if item.generation_id not in texts:
+        text = texts.get(item.generation_id)
+        if text is None or (Sees.IMAGE in shown and gone & set(text.images)):
             withheld.add(item_name(review, annotator, shown, item.position))
             continue
-        subject = shown_subject(shown, texts[item.generation_id])
+        subject = shown_subject(shown, text)
         subjects.setdefault(subject.digest, subject)
         groups.setdefault(subject.digest, []).append(item)
     items = [

@@ -17,13 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 
 from lam3db.store.insert import insert_statement, lock_generations
 from lam3db.store.reads import find_dataset, find_run, model_ids
 from lam3db.store.tables import judge_progress
 from lam3db.store.tables_watch import BUNDLE
-from lam3db.store.values import now
+from lam3db.store.values import chunks, now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lam3db.records import ScoreStatus
 
+_LOOKED_UP = 10_000
 ATTEMPTS = 3
 """How often a retryable attempt is made before it must be asked for."""
 
@@ -145,6 +146,27 @@ def link_same_inputs(
     known = _keys(model_version_id, config_id, selection_id, replicates)
     added = conn.execute(text(_LINK), {**known, "run": run_id, "now": now()})
     return len(added.all())
+
+
+def withheld_samples(conn: Connection, samples: Sequence[int]) -> set[int]:
+    """Return those of these samples that cannot be posed, for they or their images are withheld."""
+    asked = f"SELECT s.id FROM sample s WHERE NOT ({_POSABLE}) AND s.id IN :ids"
+    return _among(conn, asked, samples, {})
+
+
+def withheld_from_judge(conn: Connection, judge_id: int, generations: Sequence[int]) -> set[int]:
+    """Return those of these answers of which the judge would see something that is withheld."""
+    asked = f"SELECT g.id FROM generation g WHERE NOT ({SHOWN}) AND g.id IN :ids"
+    return _among(conn, asked, generations, {"judge": judge_id})
+
+
+def _among(conn: Connection, asked: str, ids: Sequence[int], known: Mapping[str, Any]) -> set[int]:
+    """Return those of ``ids`` that a statement with ``IN :ids`` finds."""
+    statement = text(asked).bindparams(bindparam("ids", expanding=True))
+    found: set[int] = set()
+    for part in chunks(sorted(set(ids)), _LOOKED_UP):
+        found |= set(conn.execute(statement, {**known, "ids": part}).scalars())
+    return found
 
 
 def count_samples(conn: Connection, selection_id: int) -> int:
