@@ -88,7 +88,8 @@ def import_results(
         )
     options = {"dataset": name, "model": model, "settings": pairs(settings, "--set")}
     job = _job(file, output, mapping, images, options)
-    job = replace(job, repeats=_repeats(repeats) or job.repeats, first_replicate=first_replicate)
+    first = job.first_replicate if first_replicate is None else first_replicate
+    job = replace(job, repeats=_repeats(repeats) or job.repeats, first_replicate=first)
     if dry_run:
         from lam3db.pipeline.results import look
 
@@ -138,7 +139,12 @@ def _job(
     options: dict[str, Any],
 ) -> ImportJob:
     from lam3db.datasets.images import ImageFolder
-    from lam3db.datasets.results.formats import REPEATS, ReadOptions, reader_of
+    from lam3db.datasets.results.formats import (
+        FIRST_REPLICATE,
+        REPEATS,
+        ReadOptions,
+        reader_of,
+    )
     from lam3db.errors import InputError
     from lam3db.pipeline.results import ImportJob
 
@@ -154,7 +160,8 @@ def _job(
         found = read_map(mapping)
         reader, origin = found.read, {"map": mapping.name, "digest": found.digest.hex()}
         repeats = found.shape.repeats
-    return ImportJob(file, reader, asked, origin, asked.dataset or file.stem, repeats)
+    first = FIRST_REPLICATE.get(output or "") if mapping is None else None
+    return ImportJob(file, reader, asked, origin, asked.dataset or file.stem, repeats, first)
 
 
 def _tell_survey(seen: Survey) -> None:

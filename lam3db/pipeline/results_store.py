@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lam3db.datasets.results.formats import ANOTHER_RUN
 from lam3db.errors import InputError
 from lam3db.hashing import text_digest
 from lam3db.pipeline.judge_run import start_judge_run
@@ -324,6 +325,8 @@ class ResultsIn:
             first = self._firsts.get(self._seen.group_of[at])
             if first is not None:
                 what += f"; its replicates are counted from {first} (--first-replicate 0 or 1)"
+            origin = self._requested.get("import")
+            what += ANOTHER_RUN.get(origin.get("format", ""), "") if origin else ""
             self._fault(at, record.row, "response", what)
         elif at not in self._seen.repeats:
             self._run_of(at).known += 1

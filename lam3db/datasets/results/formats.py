@@ -63,6 +63,13 @@ REPEATS: Mapping[str, str] = {
 """What rows under one sample are where the format tells it: attempts of a list are ``draws``, rows
 under a key that is unique in the format ``copies``. Elsewhere a person says it."""
 
+FIRST_REPLICATE: Mapping[str, int] = {"inspect": 0}
+"""With which number replicates begin, where the format tells it."""
+ANOTHER_RUN: Mapping[str, str] = {
+    "inspect": "; the answers of another run are further replicates with --set first_epoch=N"
+}
+"""What to say where answers of a second run meet those of a first."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:

@@ -40,23 +40,23 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log: its header, and what yields (number from 1, sample)."""
+    """A log: its header, and what yields (number from 1, sample), each time from the beginning."""
 
     header: Mapping[str, Any]
-    samples: Callable[[], Iterator[tuple[int, Mapping[str, Any]]]]
+    samples: Callable[[Faults], Iterator[tuple[int, Mapping[str, Any]]]]
 
 
 @contextmanager
-def open_log(path: Path, faults: Faults) -> Iterator[Log]:
+def open_log(path: Path) -> Iterator[Log]:
     """Open a log for reading; raise InputError where it is none."""
     if path.suffix.lower() != ".eval":
         document = read_document(path, parse)
-        yield Log(_checked(path, document), lambda: _listed(path, document, faults))
+        yield Log(_checked(path, document), lambda faults: _listed(path, document, faults))
         return
     try:
         with zipfile.ZipFile(path) as archive:
             parts = _Parts(path, archive)
-            yield Log(_checked(path, parts.header()), lambda: parts.samples(faults))
+            yield Log(_checked(path, parts.header()), parts.samples)
     except zipfile.BadZipFile as error:
         raise InputError(f"{path}: no archive of Inspect's: {error}") from None
     except OSError as error:
@@ -94,6 +94,7 @@ class _Parts:
             raise InputError(f"{self._path}: {name}: {error}") from None
 
     def samples(self, faults: Faults) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        self._left = LARGEST_TOTAL
         names = sorted(name for name in self._infos if _SAMPLE.fullmatch(name))
         if any(_CHUNKED.fullmatch(name) for name in self._infos):
             raise InputError(f"{self._path}: holds samples in pieces; {_CONVERT}")

@@ -25,13 +25,14 @@ from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import plain_values, text_of_value
 from lam3db.datasets.results.endings import SETTING as ENDS
 from lam3db.datasets.results.endings import Ended, Endings, chosen_ends
+from lam3db.datasets.results.inspect_epochs import MOST_EPOCHS, is_epoch, unmade_epochs
 from lam3db.datasets.results.inspect_file import Log, open_log
 from lam3db.datasets.results.inspect_score import Scorers
 from lam3db.datasets.results.inspect_text import Texts
 from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
 from lam3db.datasets.results.unread import note_unread
 from lam3db.errors import ConfigError
-from lam3db.records import Behavior, Failed
+from lam3db.records import Behavior, Failed, FinishReason
 from lam3db.redaction import redact
 
 if TYPE_CHECKING:
@@ -67,15 +68,22 @@ _NO_CONTEXT = (
     "model_length without usage: Inspect writes the service's message in the place of an answer"
     " where the prompt was too long: look at the answer"
 )
+_UNFINISHED = ("cancelled", "error", "started")
+_NOT_MADE: dict[str, Any] = {
+    "response": None,
+    "failed": None,
+    "finish_reason": FinishReason.STOP,
+    "prompt_tokens": 0,
+    "completion_tokens": 0,
+}
 _LONGEST_NAME = 200
-_MOST_EPOCHS = 1_000_000
 _MOST_TOKENS = 2**31 - 1
 
 
 def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
     """Yield the samples of a log, each epoch of each."""
     settings = options.only(*_SETTINGS)
-    with open_log(path, faults) as log:
+    with open_log(path) as log:
         told = log.header["eval"]
         name = text_of_value(told.get("model"))
         if not (options.model or name):
@@ -90,19 +98,24 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         _note_header(log.header, faults)
         scorers = Scorers(task, settings, _old_scorer(log.header))
         first = _first_epoch(settings)
+        unmade = unmade_epochs(log, faults) if log.header.get("status") in _UNFINISHED else {}
         endings = Endings(faults, chosen_ends(settings), f"--set {ENDS}=%s:stop (length, failed)")
         faults.unit = "sample"
-        for row, sample in log.samples():
+        for row, sample in log.samples(faults):
             found = _sample(row, sample, settings, endings, faults, options)
             said = scorers.said(row, scorers.migrated(sample, faults), faults)
-            if found is not None and said is not None:
-                replicate = found.pop("replicate") + first - 1
-                yield ResultRecord(row=row, findings=said, replicate=replicate, **facts, **found)
+            if found is None or said is None:
+                continue
+            replicate = found.pop("replicate") + first - 1
+            yield ResultRecord(row=row, findings=said, replicate=replicate, **facts, **found)
+            for epoch in unmade.pop(found["key"], ()):
+                place = {**found, **_NOT_MADE, "replicate": epoch + first - 2}
+                yield ResultRecord(row=row, **facts, **place)
 
 
 def _first_epoch(settings: Mapping[str, str]) -> int:
     text = settings.get(_FIRST_EPOCH, "1")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST_EPOCHS:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_EPOCHS:
         raise ConfigError(f"--set {_FIRST_EPOCH}={text}: a number from 1 is wanted")
     return int(text)
 
@@ -163,7 +176,7 @@ def _sample(
     key, epoch = text_of_value(sample.get("id")), sample.get("epoch", 1)
     if not key:
         faults.add(row, "id", f"{shown(sample.get('id'))} names no sample")
-    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 1 <= epoch <= _MOST_EPOCHS:
+    if not is_epoch(epoch):
         faults.add(row, "epoch", f"a number from 1 is wanted, not {shown(epoch)}")
     _note_sample(sample, settings, faults)
     texts = Texts(sample, row, faults, options)

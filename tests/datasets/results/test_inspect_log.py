@@ -55,10 +55,15 @@ def document(path: Path, *samples: dict[str, Any]) -> Path:
     return as_json(path / "log.json", {**HEADER, "samples": list(samples)})
 
 
-def archive(path: Path, *samples: dict[str, Any], header: str = "header.json") -> Path:
+def archive(
+    path: Path,
+    *samples: dict[str, Any],
+    header: str = "header.json",
+    told: dict[str, Any] | None = None,
+) -> Path:
     file = path / "log.eval"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as stream:
-        stream.writestr(header, json.dumps(HEADER))
+        stream.writestr(header, json.dumps(told or HEADER))
         for one in samples:
             name = f"samples/{one['id']}_epoch_{one['epoch']}.json"
             stream.writestr(name, json.dumps(one))
@@ -286,3 +291,32 @@ def test_what_is_not_read_of_a_log_is_named(tmp_path: Path) -> None:
     assert "scores.m: unparsed words: 'odd' (1)" in lines
     assert any(line.startswith("model_length without usage") for line in lines)
     assert any(line.startswith("the answer begins with <think>") for line in lines)
+
+
+def test_epochs_that_a_cancelled_run_has_not_reached_are_attempts_not_made(tmp_path: Path) -> None:
+    samples = (sample(1), sample(1, 2), sample(2, 2), sample(3), sample(3, 3))
+    whole = [(one.key, one.replicate) for one in records("inspect", document(tmp_path, *samples))]
+    assert len(whole) == 5
+    cut: dict[str, Any] = {**HEADER, "status": "cancelled"}
+    cut["eval"] = {**HEADER["eval"], "dataset": {"name": "sr", "samples": 7}}
+    (tmp_path / "cut").mkdir()
+    for file in (
+        as_json(tmp_path / "cut" / "log.json", {**cut, "samples": samples}),
+        archive(tmp_path / "cut", *samples, told=cut),
+    ):
+        found = records("inspect", file)
+        assert {(one.key, one.replicate) for one in found} == {
+            (key, epoch) for key in "123" for epoch in range(3)
+        }
+        assert sum(one.response is None and one.failed is None for one in found) == 4
+        assert remarks("inspect", file)[-2:] == [
+            "samples of the dataset that the run has not reached and the log does not hold (4)",
+            "epochs that the run has not reached: attempts that were not made (4)",
+        ]
+
+
+def test_the_epochs_that_were_planned_are_those_of_the_log(tmp_path: Path) -> None:
+    header: dict[str, Any] = {**HEADER, "status": "error"}
+    header["eval"] = {**HEADER["eval"], "config": {"epochs": 4}}
+    file = as_json(tmp_path / "log.json", {**header, "samples": [sample(1)]})
+    assert [one.replicate for one in records("inspect", file)] == [0, 1, 2, 3]
