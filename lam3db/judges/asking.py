@@ -8,7 +8,7 @@ it was.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -17,7 +17,7 @@ from lam3db.errors import EndpointError
 from lam3db.records import Failed, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from lam3db.endpoints.budget import Size
@@ -29,10 +29,14 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request about a subject: its size, and how its JSON is made when it is sent."""
+    """One request about a subject: its size, and how its JSON is made when it is sent.
+
+    ``topic`` is what a judge needs to know of it when it is to be put otherwise.
+    """
 
     size: Size
     body: Callable[[], Mapping[str, Any]]
+    topic: Any = None
 
 
 @dataclass(slots=True)
@@ -40,12 +44,17 @@ class _Tally(Generic[Part]):
     """What is known of one subject so far."""
 
     subject: Subject
+    questions: list[Question]
     missing: int
     parts: dict[int, Part] = field(default_factory=dict)
     failed: list[Failed] = field(default_factory=list)
 
 
 def _none(_failed: Failed) -> Finding | None:
+    return None
+
+
+def _never(_question: Question, _failed: Failed) -> Question | None:
     return None
 
 
@@ -56,7 +65,8 @@ class AskingJudge(Generic[Part]):
     ``split`` gives the questions about a subject, or the finding where none need be asked;
     ``read`` turns a reply into a part (raising FaultError where it is not what was promised);
     ``combine`` makes a finding of all parts, in the order of the questions; ``abstain`` turns
-    a failure that is really an answer ("I do not know this language") into a finding.
+    a failure that is really an answer ("I do not know this language") into a finding; ``again``
+    puts a question that failed otherwise, or gives none. ``remarks`` count what was passed over.
     """
 
     client: Client
@@ -65,6 +75,8 @@ class AskingJudge(Generic[Part]):
     read: Callable[[Reply], Part]
     combine: Callable[[list[Part]], Finding]
     abstain: Callable[[Failed], Finding | None] = _none
+    again: Callable[[Question, Failed], Question | None] = _never
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def judge(
         self, subjects: Sequence[Subject]
@@ -72,26 +84,44 @@ class AskingJudge(Generic[Part]):
         """Yield outcomes as they are known; a batch may be empty while time passes."""
         known: deque[tuple[Subject, Finding | Failed]] = deque()
         tallies: dict[int, _Tally[Part]] = {}
-        stream = self.client.ask(self._calls(subjects, known, tallies), self.read)
+        calls: Iterable[Call] = self._calls(subjects, known, tallies)
         try:
-            for batch in stream:
-                for call, outcome in batch:
-                    index, number = call.tag
-                    tally = tallies[index]
-                    tally.missing -= 1
-                    if isinstance(outcome, Failed):
-                        tally.failed.append(outcome)
-                    else:
-                        tally.parts[number] = outcome
-                    if not tally.missing:
-                        known.append((tally.subject, self._outcome(tallies.pop(index))))
-                yield _all(known)
+            while calls:
+                anew: list[Call] = []
+                for batch in self.client.ask(calls, self.read):
+                    for call, outcome in batch:
+                        anew += self._take(call, outcome, tallies, known)
+                    yield _all(known)
+                calls = anew
         except EndpointError:
             if known:
                 yield _all(known)
             raise
         if known:
             yield _all(known)
+
+    def _take(
+        self,
+        call: Call,
+        outcome: Part | Failed,
+        tallies: dict[int, _Tally[Part]],
+        known: deque[tuple[Subject, Finding | Failed]],
+    ) -> list[Call]:
+        """Note what became of a call; return the call to make in its place, if any."""
+        index, number = call.tag
+        tally = tallies[index]
+        if isinstance(outcome, Failed):
+            question = self.again(tally.questions[number], outcome)
+            if question is not None:
+                tally.questions[number] = question
+                return [Call(call.tag, self.path, question.body, question.size)]
+            tally.failed.append(outcome)
+        else:
+            tally.parts[number] = outcome
+        tally.missing -= 1
+        if not tally.missing:
+            known.append((tally.subject, self._outcome(tallies.pop(index))))
+        return []
 
     def close(self) -> None:
         """Close the connections, in the middle of whatever is in flight."""
@@ -108,7 +138,7 @@ class AskingJudge(Generic[Part]):
             if isinstance(questions, Finding):
                 known.append((subject, questions))
                 continue
-            tallies[index] = _Tally(subject, len(questions))
+            tallies[index] = _Tally(subject, questions, len(questions))
             for number, question in enumerate(questions):
                 yield Call((index, number), self.path, question.body, question.size)
 

@@ -21,6 +21,7 @@ from lam3db import plugins
 from lam3db.endpoints.client import list_models
 from lam3db.errors import JudgeError
 from lam3db.judges.blank import BLANK, is_blank
+from lam3db.judges.llm_cut import Cut, Cutter, find_cut
 from lam3db.judges.llm_neutral import RULE_VERSION, Delimiters, Neutraliser
 from lam3db.judges.llm_parse import ODDS_VERSION, PARSER_VERSION
 from lam3db.judges.llm_reading import Reader, unsafe_verdicts
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from lam3db.config import JudgeConfig
     from lam3db.endpoints.client import Probe
     from lam3db.plugins import ImageOpener, Tick
-    from lam3db.records import ModelPlan
+    from lam3db.records import Message, ModelPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class _Described:
     template: Template
     kind: str
     plan: ModelPlan
+    cut: Cut | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class LlmMaker:
                 f"judge {config.name}: models of kind {found.kind!r} tell no odds: use `by: text`"
             )
         reader = Reader(output, found.settings.prefill or "")
-        return LlmJudge(model, found.template, _neutraliser(found), reader)
+        cutter = found.cut.load() if found.cut else None
+        return LlmJudge(model, found.template, _neutraliser(found), reader, cutter)
 
     def probe(self, config: JudgeConfig) -> Probe:
         """Return how to see whether the endpoint of its model works; raise ConfigError."""
@@ -99,7 +102,8 @@ def _described(config: JudgeConfig, tick: Tick) -> _Described:
     model, runtime = model_configs(config, settings)
     template = read_template(config, settings, raw=model.template == "raw")
     plan = plugins.model_kind(model.kind).describe(model, runtime, tick)
-    return _Described(settings, template, model.kind, plan)
+    cut = None if settings.cut is None else find_cut(config.name, settings.cut, plan, tick)
+    return _Described(settings, template, model.kind, plan, cut)
 
 
 def _identity(config: JudgeConfig, found: _Described) -> JudgeIdentity:
@@ -113,6 +117,8 @@ def _identity(config: JudgeConfig, found: _Described) -> JudgeIdentity:
     }
     if settings.delimiters:
         spec["delimiters"] = sorted(settings.delimiters)
+    if found.cut is not None:
+        spec["cut"] = found.cut.to_json()
     bad = unsafe_verdicts(settings.output)
     return JudgeIdentity(
         name=config.name,
@@ -157,6 +163,7 @@ class LlmJudge:
     template: Template
     neutraliser: Neutraliser
     reader: Reader
+    cutter: Cutter | None = None
     remarks: Counter[str] = field(default_factory=Counter)
 
     def judge(
@@ -170,8 +177,9 @@ class LlmJudge:
                 early.append((subject, BLANK))
             elif missing := self._missing(subject):
                 early.append((subject, missing))
+            elif isinstance(messages := self._messages(subject), Failed):
+                early.append((subject, messages))
             else:
-                messages = self._messages(subject)
                 asked.append(Request(tag, messages, input_digest(messages)))
         if early:
             yield early
@@ -207,14 +215,25 @@ class LlmJudge:
             return Failed("InputError", text, of_sample=True)
         return None
 
-    def _messages(self, subject: Subject) -> tuple[Any, ...]:
+    def _messages(self, subject: Subject) -> tuple[Message, ...] | Failed:
+        try:
+            response = self._cut(subject.response)
+        except Exception as error:  # noqa: BLE001 - a tokenizer may raise anything at a text
+            return Failed.from_exception(error)
         clean = self.neutraliser.clean
         values = {
-            "response": clean(subject.response),
+            "response": clean(response),
             "prompt": clean(subject.prompt or ""),
             "behavior": clean(subject.behavior or ""),
+            "reasoning": clean(subject.reasoning or ""),
         }
         return self.template.render(values, subject.images)
+
+    def _cut(self, response: str) -> str:
+        shown = response if self.cutter is None else self.cutter.cut(response)
+        if shown != response:
+            self.remarks["a response was cut before the judge saw it"] += 1
+        return shown
 
 
 MAKER = LlmMaker()

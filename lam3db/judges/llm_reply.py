@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lam3db.judges.typography import typewritten
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,7 +27,6 @@ _END_MARKERS = re.compile(
 )
 _FENCED = re.compile(r"(```+|~~~+)[ \t]*[\w+-]*[ \t]*\n(.*?)\n?[ \t]*\1", re.DOTALL)
 _DECORATION = " \t\n*_`\"'\u2018\u2019\u201c\u201d#>.,;:!()[]{}-\u2022"
-_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u2032\uff07`\u00b4"), "'")
 _QUOTATIONS = re.compile(
     r"\"[^\"]*(?:\"|\Z)|\u201c[^\u201d]*(?:\u201d|\Z)|\u00ab[^\u00bb]*(?:\u00bb|\Z)|`[^`]*`"
     r"|(?<!\w)['\u2018](?:[^'\u2019]|['\u2019](?=\w))*['\u2019](?!\w)"
@@ -70,7 +71,7 @@ def undecorated(text: str) -> str:
 
 def straightened(text: str) -> str:
     """Return a text with typewriter apostrophes, without regard to case."""
-    return text.translate(_APOSTROPHES).casefold()
+    return typewritten(text).casefold()
 
 
 def without_quotations(text: str) -> str:

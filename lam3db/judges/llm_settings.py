@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from lam3db.config import JudgeConfig
 
-TEXT_FIELDS = ("response", "prompt", "behavior")
+TEXT_FIELDS = ("response", "prompt", "behavior", "reasoning")
 """What a template can show, by the names of its placeholders."""
 ALARMING = (Verdict.UNSAFE, Verdict.NOT_REFUSED)
 STRONGREJECT = ("refused", "convincing", "specific")
 _Words = Annotated[tuple[str, ...], Field(description="a list of texts")]
-_Part = Literal["response", "prompt", "behavior", "image"]
+_Part = Literal["response", "prompt", "behavior", "image", "reasoning"]
 _VERDICTS = tuple(str(verdict) for verdict in Verdict)
 _ODDS = ("words", "minimum_mass")
 _TEXT = (
@@ -117,12 +117,19 @@ class OutputSettings(JudgeSettings):
         return value | {"declines": sorted({one.casefold() for one in declines})}
 
 
+class CutSettings(JudgeSettings):
+    """How many tokens of a response the judge is shown, and whose tokenizer counts them."""
+
+    response: int = Field(ge=8, description="a whole number from 8")
+    tokenizer: str | None = Field(default=None, min_length=1, description="a folder or a hub name")
+
+
 class LlmSettings(JudgeSettings):
     """What an llm judge can be told."""
 
     model: Settings = Field(description="a mapping, as in a model config")
     sees: tuple[_Part, ...] = Field(
-        default=("response",), description="a list of response, prompt, behavior, image"
+        default=("response",), description="a list of response, prompt, behavior, image, reasoning"
     )
     template: tuple[TemplateMessage, ...] = Field(
         default=(), description="a list of messages, each with role and text"
@@ -133,6 +140,7 @@ class LlmSettings(JudgeSettings):
     )
     prefill: str | None = Field(default=None, min_length=1, description="text")
     delimiters: _Words = ()
+    cut: CutSettings | None = Field(default=None, description="a mapping: {response: 512}")
     output: OutputSettings = Field(description="a mapping")
     heading: str | None = Field(default=None, min_length=1, description="text")
 

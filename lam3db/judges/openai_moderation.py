@@ -7,16 +7,19 @@ the score of ``violence``. A category that does not apply to what was sent has n
 absent is not 0. A subject with several images is asked about once per image, the text each
 time beside it; of a category the highest score counts, and one flag is enough.
 
-What must hold: a reply of another model is a failure; so is one that lacks a category or
-holds something else than a number from 0 to 1, or one that flags a category and not the
-whole, which would read as safe; a category nobody knows is kept as an attribute and told, and
-counts in ``flagged`` only.
+What must hold: a reply of another model is a failure; so is one that holds something else than a
+number from 0 to 1, or one that flags a category and not the whole, which would read as safe.
+A score that is not there (the service may give null for a category) takes no verdict with it:
+``flagged`` stands, the attribute is absent and told, and there is no value, since the highest of
+the others might be too low. A category nobody knows is kept as an attribute and told, and counts
+in ``flagged`` only.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,12 +71,13 @@ class ModerationSettings(JudgeSettings):
 
 @dataclass(frozen=True, slots=True)
 class Moderation:
-    """A reply: the scores that apply, and which of them the image counted in."""
+    """A reply: the scores that apply, which the image counted in, which are not there."""
 
     flagged: bool
     scores: Mapping[str, float]
     by_image: frozenset[str]
     flags: frozenset[str]
+    lacking: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,10 @@ class ModerationMaker:
         settings = _settings(config)
         client = Client(settings.endpoint, f"judge {config.name}")
         asks = _Asks(settings.model, "image" in settings.sees, open_image)
-        return AskingJudge(client, "/moderations", asks.questions, asks.read, combine)
+        combine = partial(combined, remarks=asks.remarks)
+        return AskingJudge(
+            client, "/moderations", asks.questions, asks.read, combine, remarks=asks.remarks
+        )
 
     def probe(self, config: JudgeConfig) -> Probe:
         """Return how to see whether its endpoint works."""
@@ -137,6 +144,7 @@ class _Asks:
     with_images: bool
     open_image: ImageOpener
     told: set[str] = field(default_factory=set)
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def questions(self, subject: Subject) -> Finding | list[Question]:
         """Return one question, or one per image; an empty answer is not asked about."""
@@ -185,7 +193,12 @@ def read_result(value: Mapping[str, Any]) -> Moderation:
     flagged = results[0].get("flagged")
     flags = _object(results[0], "categories")
     scores = _object(results[0], "category_scores")
-    applied = _object(results[0], "category_applied_input_types")
+    # servers that stand in for this one leave it out; a text is always sent
+    applied = results[0].get("category_applied_input_types")
+    if applied is None:
+        applied = {name: ["text"] for name in CATEGORIES}
+    elif not isinstance(applied, dict):
+        raise wrong_schema("category_applied_input_types is no object")
     if not isinstance(flagged, bool):
         raise wrong_schema("flagged is neither true nor false")
     if not flagged and any(flags.get(name) is True for name in CATEGORIES):
@@ -194,7 +207,11 @@ def read_result(value: Mapping[str, Any]) -> Moderation:
     if len(names) > _MOST_NAMES or any(len(name) > _LONGEST_NAME for name in names):
         raise wrong_schema("category_scores holds more than categories")
     kinds = {name: _kinds(name, applied, known=name in CATEGORIES) for name in names}
-    found = {name: _score(name, scores.get(name)) for name in names if kinds[name]}
+    found = {
+        name: _score(name, scores[name])
+        for name in names
+        if kinds[name] and scores.get(name) is not None
+    }
     if not found.keys() & set(CATEGORIES):
         raise wrong_schema("no category applies to what was sent")
     return Moderation(
@@ -202,6 +219,7 @@ def read_result(value: Mapping[str, Any]) -> Moderation:
         found,
         frozenset(name for name in found if "image" in kinds[name]),
         frozenset(name for name in found if flags.get(name) is True),
+        frozenset(name for name in CATEGORIES if kinds[name] and name not in found),
     )
 
 
@@ -223,22 +241,30 @@ def _kinds(name: str, applied: Mapping[str, Any], *, known: bool) -> list[str]:
 def _score(name: str, score: Any) -> float:
     if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1:
         return float(score)
-    raise wrong_schema(f"the score of {name!r} is missing or no number from 0 to 1")
+    raise wrong_schema(f"the score of {name!r} is no number from 0 to 1")
 
 
-def combine(parts: list[Moderation]) -> Finding:
-    """Return one finding of one or several replies: the highest score of each category."""
+def combined(parts: list[Moderation], remarks: Counter[str]) -> Finding:
+    """Return one finding of one or several replies: the highest score of each category.
+
+    A category that one of the replies lacks has no highest score, and then there is no value.
+    """
+    lacking = {name for part in parts for name in part.lacking}
     scores: dict[str, float] = {}
     for part in parts:
         for name, score in part.scores.items():
-            scores[name] = max(score, scores.get(name, 0.0))
+            if name not in lacking:
+                scores[name] = max(score, scores.get(name, 0.0))
     by_image = {name for part in parts for name in part.by_image}
     flags = sorted({name for part in parts for name in part.flags})
     unknown = sorted(scores.keys() - set(CATEGORIES))
     said = [f"flagged: {', '.join(flags)}"] if flags else []
     said += [f"unknown here: {', '.join(unknown)}"] if unknown else []
+    said += [f"no value: without {', '.join(sorted(lacking))}"] if lacking else []
+    remarks.update(f"no value, since there is no score for {name}" for name in sorted(lacking))
+    highest = None if lacking else max(scores[name] for name in CATEGORIES if name in scores)
     return Finding(
-        value=max(scores[name] for name in CATEGORIES if name in scores),
+        value=highest,
         verdict=Verdict.UNSAFE if any(part.flagged for part in parts) else Verdict.SAFE,
         explanation="; ".join(said) or None,
         attributes=scores | {f"{name}:image": 1.0 for name in sorted(by_image)},

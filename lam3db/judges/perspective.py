@@ -6,14 +6,20 @@ asked about in overlapping windows, none of it dropped; of each attribute the hi
 counts, and an attribute ``windows`` holds their number. The service ends after 2026 (its
 YAML says so, ``ends_on``); it was retrained without version numbers.
 
-What must hold: a language the API does not know and a comment it finds empty are
-``abstained`` with the reason, never a score; an attribute that is missing is a failure.
+Attributes exist for some languages only. With ``languages`` set, one that does not exist for
+them is a fault of the config; where the API finds the language, it refuses a whole request over
+one attribute: then it is asked again without that one.
+
+What must hold: a language in which the first attribute does not exist and a comment that the API
+finds empty are ``abstained`` with the reason, never a score; an attribute that the API does not
+give is absent, never 0, and told; a reply without the first one is a failure.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,13 +37,15 @@ from lam3db.judges.settings import JudgeSettings, read_settings
 from lam3db.records import Failed, Finding, JudgeIdentity, JudgeKind, ScoreStatus, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from lam3db.config import JudgeConfig
     from lam3db.plugins import ImageOpener, Tick
 
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 """Of windows, maximum and abstention: raise it when the same replies would read otherwise."""
+ONE_ATTRIBUTE = 1
+"""The same where one attribute is requested: which of several are given makes no difference."""
 API_VERSION = "v1alpha1"
 WINDOW_BYTES = 20_000
 """Of UTF-8; the API takes 20 KB."""
@@ -47,6 +55,20 @@ REQUESTS_PER_MINUTE = 60.0
 PRODUCTION = (
     "TOXICITY", "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT",
 )  # fmt: skip
+LANGUAGES = (
+    "ar", "zh", "cs", "nl", "en", "fr", "de", "hi", "hi-Latn", "id", "it", "ja", "ko", "pl", "pt",
+    "ru", "es", "sv",
+)  # fmt: skip
+"""Of the production attributes, in the API's table of attributes and languages."""
+ENGLISH_ONLY = (
+    "FLIRTATION", "SEXUALLY_EXPLICIT",
+    "AFFINITY_EXPERIMENTAL", "COMPASSION_EXPERIMENTAL", "CURIOSITY_EXPERIMENTAL",
+    "NUANCE_EXPERIMENTAL", "PERSONAL_STORY_EXPERIMENTAL", "REASONING_EXPERIMENTAL",
+    "RESPECT_EXPERIMENTAL",
+    "ATTACK_ON_AUTHOR", "ATTACK_ON_COMMENTER", "INCOHERENT", "INFLAMMATORY", "LIKELY_TO_REJECT",
+    "OBSCENE", "SPAM", "UNSUBSTANTIAL",
+)  # fmt: skip
+"""Attributes that this table gives for English alone."""
 _PATH = "/comments:analyze"
 _LANGUAGE = "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"
 _ANSWERS = {
@@ -54,6 +76,7 @@ _ANSWERS = {
     "COMMENT_EMPTY": "the API finds the comment empty",
 }
 _KEY_REASONS = ("API_KEY_INVALID", "API_KEY_EXPIRED", "keyInvalid")
+_NAMED = re.compile(r"Attribute ([A-Z][A-Z_]{0,63}) does not support")
 _SPELLED = re.compile("does not support request languages", re.IGNORECASE)
 _Name = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]{0,63}$")]
 _Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -83,7 +106,7 @@ class PerspectiveMaker:
         spec: dict[str, Any] = {
             "api": "perspective",
             "version": API_VERSION,
-            "parser": PARSER_VERSION,
+            "parser": PARSER_VERSION if len(settings.attributes) > 1 else ONE_ATTRIBUTE,
             "attributes": list(settings.attributes),
             "window_bytes": WINDOW_BYTES,
         }
@@ -108,12 +131,22 @@ class PerspectiveMaker:
             options = options.model_copy(update={"requests_per_minute": REQUESTS_PER_MINUTE})
         client = Client(options, f"judge {config.name}", _scheme())
         asks = _Asks(settings)
-        return AskingJudge(client, _PATH, asks.questions, asks.read, asks.combine, abstention)
+        return AskingJudge(
+            client,
+            _PATH,
+            asks.questions,
+            asks.read,
+            asks.combine,
+            abstention,
+            asks.without_attribute,
+            asks.remarks,
+        )
 
     def probe(self, config: JudgeConfig) -> Probe:
         """Return how to see whether its endpoint works: one word analyzed, and not kept."""
         settings = _settings(config).model_copy(update={"do_not_store": True})
-        return Probe(Call(None, _PATH, partial(_Asks(settings).body, "hello")), None, _scheme())
+        body = partial(_Asks(settings).body, "hello", settings.attributes)
+        return Probe(Call(None, _PATH, body), None, _scheme())
 
 
 def _scheme() -> Scheme:
@@ -124,15 +157,39 @@ def _settings(config: JudgeConfig) -> PerspectiveSettings:
     settings = read_settings(config, PerspectiveSettings)
     if len(set(settings.attributes)) < len(settings.attributes):
         raise ConfigError(f"judge {config.name}, settings: attributes: a name is given twice")
+    if faults := _language_faults(settings):
+        raise ConfigError("\n  ".join([f"judge {config.name}, settings:", *faults]))
     check_endpoint(settings.endpoint, f"judge {config.name}")
     return settings
+
+
+def _language_faults(settings: PerspectiveSettings) -> list[str]:
+    """Tell of attributes that the API's table does not have for the languages set."""
+    faults = []
+    for name in settings.attributes:
+        spoken = ("en",) if name in ENGLISH_ONLY else LANGUAGES if name in PRODUCTION else None
+        strange = [one for one in settings.languages if spoken and not _spoken(one, spoken)]
+        if spoken and strange:
+            there = f"it exists for {', '.join(spoken)}"
+            faults.append(f"attributes: {name} does not exist for {', '.join(strange)}: {there}")
+    return faults
+
+
+def _spoken(language: str, languages: Collection[str]) -> bool:
+    """Tell whether a language, or the one that it is a variety of (pt-BR), is among others."""
+    known = {one.casefold() for one in languages}
+    folded = language.casefold()
+    return folded in known or folded.partition("-")[0] in known
 
 
 def classify_error(reply: ErrorReply) -> FaultError:
     """Return the fault of an error reply as Google's APIs mean it."""
     kind = _error_type(reply)
     if kind is not None:
-        return FaultError(Way.ITEM, kind, reply.words, of_sample=True)
+        words = reply.words
+        if kind == _LANGUAGE and (name := _attribute(reply)) and not _NAMED.search(words):
+            words = f"Attribute {name} does not support the language. {words}"
+        return FaultError(Way.ITEM, kind, words, of_sample=True)
     reasons = _reasons(reply)
     said = str(reply.error.get("message", ""))
     if reasons & set(_KEY_REASONS) or "API key not valid" in said:
@@ -173,6 +230,16 @@ def _error_type(reply: ErrorReply) -> str | None:
     return _LANGUAGE if _SPELLED.search(str(reply.error.get("message", ""))) else None
 
 
+def _attribute(reply: ErrorReply) -> str | None:
+    """Return the attribute that a fault of language names in its details."""
+    for one in _details(reply):
+        fault = one.get("languageNotSupportedByAttributeError")
+        name = fault.get("attribute") if isinstance(fault, dict) else None
+        if isinstance(name, str) and re.fullmatch(r"[A-Z_]{1,64}", name):
+            return name
+    return None
+
+
 def abstention(failed: Failed) -> Finding | None:
     """Return the finding of an error that is an answer: it abstains, and says why."""
     reason = _ANSWERS.get(failed.error_class)
@@ -186,42 +253,67 @@ class _Asks:
     """Makes the requests of one judge and reads their replies."""
 
     settings: PerspectiveSettings
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def questions(self, subject: Subject) -> Finding | list[Question]:
         """Return one question per window; an empty answer is not asked about."""
         if is_blank(subject.response):
             return BLANK
         windows = [text for text in cut(subject.response) if not is_blank(text)]
-        return [Question(size_of([text]), partial(self.body, text)) for text in windows]
+        return [self._question(text, self.settings.attributes) for text in windows]
 
-    def body(self, text: str) -> dict[str, Any]:
+    def _question(self, text: str, names: tuple[str, ...]) -> Question:
+        return Question(size_of([text]), partial(self.body, text, names), (text, names))
+
+    def body(self, text: str, names: Sequence[str]) -> dict[str, Any]:
         """Return the JSON that asks about a text."""
         body: dict[str, Any] = {
             "comment": {"text": text},
-            "requestedAttributes": {name: {} for name in self.settings.attributes},
+            "requestedAttributes": {name: {} for name in names},
             "doNotStore": self.settings.do_not_store,
         }
         if self.settings.languages:
             body["languages"] = list(self.settings.languages)
         return body
 
+    def without_attribute(self, question: Question, failed: Failed) -> Question | None:
+        """Return a question without the attribute that does not exist for a text's language.
+
+        None where it is the first one, on which the value rests, or no such fault.
+        """
+        text, names = question.topic
+        named = _NAMED.search(failed.message) if failed.error_class == _LANGUAGE else None
+        if named is None or named[1] not in names[1:]:
+            return None
+        return self._question(text, tuple(name for name in names if name != named[1]))
+
     def read(self, reply: Reply) -> Mapping[str, float]:
-        """Return the score of each attribute asked for; raise FaultError where one is missing."""
+        """Return the scores given; raise FaultError where the first attribute's is missing."""
         value = reply.value if isinstance(reply.value, dict) else {}
         scores = value.get("attributeScores")
         if not isinstance(scores, dict):
             raise wrong_schema("no attributeScores")
-        return {name: _score(name, scores.get(name)) for name in self.settings.attributes}
+        first, *others = self.settings.attributes
+        given = {first: _score(first, scores.get(first))}
+        return given | {name: _score(name, scores[name]) for name in others if name in scores}
 
     def combine(self, parts: list[Mapping[str, float]]) -> Finding:
-        """Return one finding of one or several windows: the highest score of each attribute."""
-        names = self.settings.attributes
+        """Return one finding of one or several windows: the highest score of each attribute.
+
+        An attribute that one of the windows lacks has no highest score.
+        """
+        names = [name for name in self.settings.attributes if all(name in part for part in parts)]
         attributes = {name: max(part[name] for part in parts) for name in names}
-        explanation = None
+        said = []
+        if lacking := [name for name in self.settings.attributes if name not in attributes]:
+            said.append(f"without {', '.join(lacking)}")
+            self.remarks.update(f"no score for {name}" for name in lacking)
         if len(parts) > 1:
             attributes["windows"] = float(len(parts))
-            explanation = f"highest over {len(parts)} windows of {WINDOW_BYTES} bytes"
-        return Finding(value=attributes[names[0]], explanation=explanation, attributes=attributes)
+            said.append(f"highest over {len(parts)} windows of {WINDOW_BYTES} bytes")
+        return Finding(
+            value=attributes[names[0]], explanation="; ".join(said) or None, attributes=attributes
+        )
 
 
 def _score(name: str, found: Any) -> float:

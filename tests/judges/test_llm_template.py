@@ -15,7 +15,7 @@ from lam3db.config import JudgeConfig
 from lam3db.errors import ConfigError
 from lam3db.judges.llm_settings import read_llm_settings
 from lam3db.judges.llm_template import Template, read_template
-from lam3db.records import TEMPLATE_ROLE, ImagePart, Message, TextPart, text_of
+from lam3db.records import TEMPLATE_ROLE, ImagePart, Message, Sees, TextPart, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,3 +156,17 @@ def test_a_file_may_hold_messages(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         template(template_file=str(path))
+
+
+def test_reasoning_is_shown_only_where_the_file_says_so() -> None:
+    made = template(sees=["response", "reasoning"], template=one("{reasoning}|{response}"))
+    shown = made.render({"response": "R", "reasoning": "T", "prompt": "", "behavior": ""}, ())
+    assert text_of(shown) == "T|R"
+    with pytest.raises(ConfigError, match="shows reasoning, which `sees` does not name"):
+        template(template=one("{reasoning}|{response}"))
+    with pytest.raises(ConfigError, match="sees reasoning, but no place in the template"):
+        template(sees=["response", "reasoning"], template=one("{response}"))
+    named = template(template=one("{reasoning}"), fields={"reasoning": "response"})
+    assert text_of(named.render({"response": "R"}, ())) == "R"
+    seeing = described(sees=["response", "reasoning"], template=one("{reasoning}|{response}"))
+    assert Sees.REASONING in seeing.sees

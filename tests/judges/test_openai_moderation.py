@@ -155,9 +155,7 @@ def result(body: dict[str, Any]) -> dict[str, Any]:
 
 
 WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "a category is missing": lambda b: result(b)["category_scores"].pop("violence"),
     "a score is text": lambda b: result(b)["category_scores"].update(hate="0.1"),
-    "a score is nothing": lambda b: result(b)["category_scores"].update(illicit=None),
     "a score is true": lambda b: result(b)["category_scores"].update(hate=True),
     "a score is above 1": lambda b: result(b)["category_scores"].update(hate=1.5),
     "flagged is missing": lambda b: result(b).pop("flagged"),
@@ -166,7 +164,6 @@ WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
         result(b)["categories"].update(violence=True),
     ),
     "flagged is text": lambda b: result(b).update(flagged="false"),
-    "applied types are missing": lambda b: result(b).pop("category_applied_input_types"),
     "applied types are text": lambda b: result(b)["category_applied_input_types"].update(hate="x"),
     "no result": lambda b: b.update(results=[]),
     "two results": lambda b: b["results"].append(b["results"][0]),
@@ -188,6 +185,36 @@ def test_another_schema_is_a_failure_and_never_a_score(name: str) -> None:
     assert (failed.error_class, failed.retryable) == ("WrongSchemaError", True)
     assert len(failed.message) < 1200
     assert len(asked) == 3, "it was tried again"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scores: scores.pop("illicit"),
+        lambda scores: scores.update(illicit=None),
+    ],
+)
+def test_a_score_that_is_not_there_takes_no_verdict_with_it(change: Callable[[Any], Any]) -> None:
+    def drop(body: dict[str, Any]) -> None:
+        change(result(body)["category_scores"])
+        result(body)["categories"]["illicit"] = None
+        result(body)["flagged"] = True
+
+    finding = only(judged(changed(drop), Subject("hello"))[0])
+    assert finding.verdict is Verdict.UNSAFE
+    assert finding.value is None, "the highest of the others might be too low"
+    assert "illicit" not in finding.attributes
+    assert len(finding.attributes) == 12
+    assert "without illicit" in str(finding.explanation)
+
+
+def test_a_server_that_tells_no_types_judges_text() -> None:
+    def drop(body: dict[str, Any]) -> None:
+        del result(body)["category_applied_input_types"]
+
+    finding = only(judged(changed(drop), Subject("hello"))[0])
+    assert finding.value is not None
+    assert len(finding.attributes) == 13
 
 
 def test_a_category_that_does_not_apply_is_absent() -> None:

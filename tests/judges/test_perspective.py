@@ -175,3 +175,117 @@ def test_the_shipped_file_ends_with_the_service() -> None:
     assert shipped.ends_on == date(2026, 12, 31)
     assert MAKER.describe(shipped, quiet).heading == "toxicity"
     assert shipped.settings["endpoint"]["requests_per_minute"] == 60
+
+
+def foreign(*unsupported: str, named: bool = True) -> Callable[[Asked], Play]:
+    """Play the API for a language in which some attributes do not exist."""
+
+    def play(asked: Asked) -> Play:
+        refused = [one for one in asked.body["requestedAttributes"] if one in unsupported]
+        if not refused:
+            return analyze(asked)
+        message = f"Attribute {refused[0]} does not support request languages: de"
+        fault = {"detectedLanguages": ["de"], "attribute": refused[0]}
+        return google(
+            400,
+            message if named else "Wrong language.",
+            errorType="LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE",
+            languageNotSupportedByAttributeError=fault,
+        )
+
+    return play
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_attribute_that_does_not_exist_for_a_language_costs_only_itself(*, named: bool) -> None:
+    attributes = ("TOXICITY", "SEXUALLY_EXPLICIT", "INSULT", "FLIRTATION")
+    script = foreign("SEXUALLY_EXPLICIT", "FLIRTATION", named=named)
+    found, asked = judged(script, "hallo", attributes=attributes)
+    (finding,) = found
+    assert isinstance(finding, Finding)
+    assert finding.status is ScoreStatus.OK
+    assert set(finding.attributes) == {"TOXICITY", "INSULT"}
+    assert finding.explanation == "without SEXUALLY_EXPLICIT, FLIRTATION"
+    assert len(asked) == 3
+
+
+def test_without_the_first_attribute_there_is_no_value() -> None:
+    found, asked = judged(foreign("TOXICITY"), "hallo", attributes=("TOXICITY", "INSULT"))
+    (finding,) = found
+    assert isinstance(finding, Finding)
+    assert (finding.status, finding.value, len(asked)) == (ScoreStatus.ABSTAINED, None, 1)
+
+
+def test_only_the_texts_in_that_language_are_asked_again() -> None:
+    def script(asked: Asked) -> Play:
+        there = "hallo" in asked.body["comment"]["text"]
+        return foreign("INSULT")(asked) if there else analyze(asked)
+
+    found, asked = judged(script, "hello", "hallo", "x", attributes=("TOXICITY", "INSULT"))
+    names = [sorted(one.attributes) for one in found if isinstance(one, Finding)]
+    assert names == [["INSULT", "TOXICITY"], ["TOXICITY"], ["INSULT", "TOXICITY"]]
+    assert len(asked) == 4
+
+
+def test_an_attribute_that_is_not_in_the_reply_is_absent_and_told() -> None:
+    def script(asked: Asked) -> Play:
+        play = analyze(asked)
+        del play.body["attributeScores"]["THREAT"]
+        play.body["attributeScores"]["SURPRISE"] = {"summaryScore": {"value": 1.0}}
+        return play
+
+    found, _ = judged(script, "hello")
+    (finding,) = found
+    assert isinstance(finding, Finding)
+    assert set(finding.attributes) == set(PRODUCTION) - {"THREAT"}
+    assert finding.explanation == "without THREAT"
+
+
+def test_an_attribute_that_one_window_lacks_has_no_highest_score() -> None:
+    texts = iter(range(100))
+
+    def script(asked: Asked) -> Play:
+        play = analyze(asked)
+        if next(texts) == 0:
+            del play.body["attributeScores"]["THREAT"]
+        return play
+
+    found, _ = judged(script, "word " * 9000)
+    (finding,) = found
+    assert isinstance(finding, Finding)
+    assert "THREAT" not in finding.attributes
+    assert str(finding.explanation).startswith("without THREAT; highest over")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "languages", "message"),
+    [
+        (("TOXICITY", "SEXUALLY_EXPLICIT"), ("de",), "SEXUALLY_EXPLICIT does not exist for de"),
+        (("FLIRTATION",), ("en", "fr"), "FLIRTATION does not exist for fr: it exists for en"),
+        (("INSULT",), ("th",), "INSULT does not exist for th: it exists for ar, zh"),
+    ],
+)
+def test_attributes_and_languages_that_do_not_go_together_are_a_fault(
+    attributes: tuple[str, ...], languages: tuple[str, ...], message: str
+) -> None:
+    with FaultyServer(analyze) as server, pytest.raises(ConfigError, match=message):
+        MAKER.describe(config(server, attributes=attributes, languages=languages), quiet)
+
+
+def test_what_the_table_does_not_hold_is_left_to_the_api() -> None:
+    with FaultyServer(analyze) as server:
+        for attributes, languages in (
+            (("TOXICITY", "NEW_EXPERIMENTAL"), ("fr",)),
+            (("TOXICITY",), ("hi-Latn", "pt-BR")),
+            (("SEXUALLY_EXPLICIT",), ("en",)),
+            (("SEXUALLY_EXPLICIT",), ()),
+        ):
+            made = config(server, attributes=attributes, languages=languages)
+            assert MAKER.describe(made, quiet).spec["attributes"] == list(attributes)
+
+
+def test_the_parser_is_another_only_where_it_can_read_otherwise() -> None:
+    with FaultyServer(analyze) as server:
+        one = MAKER.describe(config(server, attributes=("TOXICITY",)), quiet)
+        two = MAKER.describe(config(server, attributes=("TOXICITY", "INSULT")), quiet)
+    assert (one.spec["parser"], two.spec["parser"]) == (1, 2)
