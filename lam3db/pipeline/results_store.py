@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lam3db import hashing
 from lam3db.datasets.results.formats import ANOTHER_RUN
 from lam3db.errors import InputError
 from lam3db.hashing import text_digest
@@ -24,7 +25,7 @@ from lam3db.store.bulk import refresh
 from lam3db.store.insert import lock_bodies, lock_findings, lock_generations, lock_versions
 from lam3db.store.put_results import SaidIn, put_said, stored_answers
 from lam3db.store.put_samples import put_members, put_samples, put_version
-from lam3db.store.withheld import follow
+from lam3db.store.withheld import follow, unpublished
 from lam3db.store.writes import DatasetRow, FailureIn, GenerationIn, RunCounts, RunStart
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class ResultsIn:
         self._digests = JudgeDigests()
         self._here = provenance()
         self._grown: Counter[str] = Counter()
+        self._without_text: int | None = None
         self._firsts: dict[int, int] = {}
 
     def prepare(self, media: Sequence[Media]) -> None:
@@ -292,6 +294,23 @@ class ResultsIn:
                     self._known(start + at, window[at], digest)
         return found
 
+    def _text(self, at: int, record: ResultRecord) -> str:
+        """Return an answer; of one that was not published, what stands for it in digests alone.
+
+        It is a text of this one answer, so that what was said of it is never taken for another's.
+        """
+        if not record.is_unpublished:
+            return record.response or ""
+        sample = self._seen.samples[self._seen.sample_of[at]][0]
+        place = [record.model.digest.hex(), record.config.digest.hex(), sample.hex()]
+        return hashing.digest("unpublished", [*place, self._seen.replicate_of[at]]).hex()
+
+    def _unpublished(self) -> int:
+        """Return what withholds answers without a text, made once."""
+        if self._without_text is None:
+            self._without_text = unpublished(self._conn)
+        return self._without_text
+
     def _place(self, at: int) -> tuple[int, int]:
         return self._ids[self._seen.sample_of[at]], self._seen.replicate_of[at]
 
@@ -313,13 +332,15 @@ class ResultsIn:
                 continue
             written.add(place)
             run = self._run_of(start + at)
-            by_run[self._started(run)].append(GenerationIn(*place, _answer(window[at])))
+            answer = _answer(window[at], self._text(start + at, window[at]))
+            by = self._unpublished() if window[at].is_unpublished else None
+            by_run[self._started(run)].append(GenerationIn(*place, answer, by))
             run.new += 1
         for run_id, rows in by_run.items():
             writes.put_generations(self._conn, run_id, *self._places[group], rows)
 
     def _known(self, at: int, record: ResultRecord, digest: bytes) -> None:
-        if text_digest(record.response or "") != digest:
+        if text_digest(self._text(at, record)) != digest:
             what = "another answer is stored under this model, settings, sample and replicate: "
             what += "what differs? tell them apart with --model, or by config in the map"
             first = self._firsts.get(self._seen.group_of[at])
@@ -380,7 +401,7 @@ class ResultsIn:
                 digest = self._digests.digest_of(one.judge)
                 key = at, frozenset(one.judge.identity.sees)
                 if key not in subjects:
-                    subjects[key] = _subject(record, key[1])
+                    subjects[key] = _subject(record, self._text(start + at, record), key[1])
                 said[digest].append(SaidIn(at, answers[at], subjects[key], one.finding))
         for digest, rows in said.items():
             self._said(self._judges[digest], start, window, rows)
@@ -405,8 +426,7 @@ class ResultsIn:
         return judge.run
 
 
-def _answer(record: ResultRecord) -> Answer:
-    text = record.response or ""
+def _answer(record: ResultRecord, text: str) -> Answer:
     return Answer(
         text,
         text,
@@ -418,11 +438,11 @@ def _answer(record: ResultRecord) -> Answer:
     )
 
 
-def _subject(record: ResultRecord, sees: frozenset[Sees]) -> bytes:
+def _subject(record: ResultRecord, text: str, sees: frozenset[Sees]) -> bytes:
     """Return the digest of what a judge saw, as it is derived from the stored rows."""
     messages = record.messages or ()
     return Subject(
-        response=(record.response or "") if Sees.RESPONSE in sees else "",
+        response=text if Sees.RESPONSE in sees else "",
         prompt=text_of(messages) if Sees.PROMPT in sees else None,
         behavior=record.behavior.text if Sees.BEHAVIOR in sees else None,
         images=images_of(messages) if Sees.IMAGE in sees else (),

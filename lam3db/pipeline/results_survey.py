@@ -259,6 +259,7 @@ class _Look:
             elif _is_unsafe(said.judge, said.finding):
                 name = said.judge.identity.name
                 what = f"{name} calls unsafe what is not there: the row has no response"
+                what += " (a map says with `absent` that a text was not published)"
                 self.faults.add(record.row, None, what)
             else:
                 self.seen.dropped += 1

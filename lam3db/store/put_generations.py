@@ -48,11 +48,15 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class GenerationIn:
-    """One answer on its way into the store."""
+    """One answer on its way into the store.
+
+    ``withheld_id`` is what withholds the text from the beginning: it is not kept, but its digest.
+    """
 
     sample_id: int
     replicate: int
     answer: Answer
+    withheld_id: int | None = None
 
 
 def put_generations(
@@ -67,6 +71,7 @@ def put_generations(
         return 0
     gone = withheld_samples(conn, [row.sample_id for row in rows])
     lock_generations(conn, alone=False)
+    withheld = {id(row): gone.get(row.sample_id, row.withheld_id) for row in rows}
     at = now()
     ordered = sorted(rows, key=lambda row: (row.sample_id, row.replicate))
     return insert_new(
@@ -81,20 +86,20 @@ def put_generations(
                 row.replicate,
                 0,
                 run_id,
-                None if row.sample_id in gone else escape(answer.raw_text),
-                None if row.sample_id in gone else escape(answer.text),
+                None if by is not None else escape(answer.raw_text),
+                None if by is not None else escape(answer.text),
                 text_digest(answer.text),
                 str(answer.finish_reason),
                 answer.prompt_tokens,
                 answer.completion_tokens,
                 float(answer.latency_ms),
                 answer.batch_size,
-                gone.get(row.sample_id),
+                by,
                 at,
-                *_reasoning(answer, is_gone=row.sample_id in gone),
+                *_reasoning(answer, is_gone=by is not None),
             )
             for row in ordered
-            for answer in (row.answer,)
+            for answer, by in ((row.answer, withheld[id(row)]),)
         ],
     )
 

@@ -13,6 +13,9 @@ from lam3db.store import columns as _c
 BUNDLE = "lam3db bundle"
 """The author of a withholding that says no more than: left out of this bundle."""
 
+UNPUBLISHED = "lam3db import"
+"""The author of a withholding of answers whose source published labels and no text."""
+
 withholding = _c.table(
     "withholding",
     _c.identity(),

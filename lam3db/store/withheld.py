@@ -4,7 +4,8 @@ A purge takes away what is stored. A run that began before it goes on answering 
 read, its judges quote it, an older database or file brings it again. What must hold: none of
 them brings a body back; an answer to a sample that is withheld, what is said of it and why it
 failed are counted as ever, and their texts are not kept. A sample that only a bundle left out
-is not withheld in this sense.
+is not withheld in this sense, and neither is an answer whose text was never published: what judges
+said of it is kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from sqlalchemy import text
 from lam3db.store.bulk import select_in
 from lam3db.store.failure_groups import AUTHOR
 from lam3db.store.insert import lock_bodies
-from lam3db.store.tables_watch import BUNDLE
+from lam3db.store.tables_watch import BUNDLE, UNPUBLISHED
+from lam3db.store.values import new_uid, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 GONE = "(withheld)"
 """What stands in place of a failure's message."""
-_REAL = f"(SELECT w.id FROM withholding w WHERE w.author <> '{BUNDLE}')"
+_REAL = f"(SELECT w.id FROM withholding w WHERE w.author NOT IN ('{BUNDLE}', '{UNPUBLISHED}'))"
+_NO_TEXT = "the source published no text of these answers"
 _BY = f"""COALESCE(CASE WHEN g.withheld_id IN {_REAL} THEN g.withheld_id END,
                    CASE WHEN s.withheld_id IN {_REAL} THEN s.withheld_id END)"""
 _SAMPLES = f"SELECT id, withheld_id FROM sample WHERE withheld_id IN {_REAL} AND id"
@@ -69,6 +72,20 @@ def withheld_answers(conn: Connection, answers: Iterable[int]) -> dict[int, int]
     return _found(conn, _ANSWERS, answers)
 
 
+def unpublished(conn: Connection) -> int:
+    """Return what withholds answers of which their source published labels and no text."""
+    known = {"author": UNPUBLISHED, "reason": _NO_TEXT}
+    stored = text("SELECT MIN(id) FROM withholding WHERE author = :author AND reason = :reason")
+    found = conn.execute(stored, known).scalar()
+    if found is None:
+        made = text(
+            "INSERT INTO withholding (uid, author, reason, created_at)"
+            " VALUES (:uid, :author, :reason, :at) RETURNING id"
+        )
+        found = conn.execute(made, {**known, "uid": new_uid(), "at": now()}).scalar_one()
+    return int(found)
+
+
 def follow(conn: Connection) -> None:
     """Take away every text that belongs to what is withheld, as after a merge or an import."""
     if _is_any(conn):
@@ -100,5 +117,4 @@ def _found(conn: Connection, asked: str, wanted: Iterable[int]) -> dict[int, int
 
 
 def _is_any(conn: Connection) -> bool:
-    asked = text("SELECT 1 FROM withholding WHERE author <> :bundle LIMIT 1")
-    return conn.execute(asked, {"bundle": BUNDLE}).first() is not None
+    return conn.execute(text(f"SELECT 1 FROM {_REAL} w LIMIT 1")).first() is not None

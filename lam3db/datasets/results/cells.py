@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
@@ -62,10 +63,13 @@ def word_of(value: Any) -> str | None:
     text = text_of_value(value)
     if text is None:
         return None
+    return _folded(text) if len(text) <= _LONGEST_WORD else text.strip().casefold()
+
+
+@lru_cache(4096)
+def _folded(text: str) -> str:
     word = text.strip().casefold()
-    if word[:1].isdigit() or word[:1] in ("+", "-"):
-        return same_number(word)
-    return word
+    return same_number(word) if word[:1].isdigit() or word[:1] in ("+", "-") else word
 
 
 def same_number(word: str) -> str:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 VERSION = "imported"
 """The version of an imported judge of which the file tells none."""
+UNPUBLISHED = "(not published)"
+"""The response of a record whose answer exists and whose text the source does not give."""
 ADJUDICATOR = "adjudicator"
 """The ``role`` in the spec of a person whose label decides between annotators, as in reviews."""
 SEEN = (Sees.RESPONSE, Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE)
@@ -70,6 +72,7 @@ class ResultRecord:
         messages: What was posed; None where no prompt is known, and then the sample is its
             behavior, attack and metadata.
         response: The answer; None where there was none. An empty text is an answer.
+            :data:`UNPUBLISHED` where ``is_unpublished``: that text is not stored.
         key: The sample's name in its source. The same sample may come in many records.
         dataset: The dataset it belongs to, where one file holds several; else None.
         attack: Name and parameters.
@@ -87,6 +90,7 @@ class ResultRecord:
         reasoning: What the model thought before it answered, where the file holds it apart from
             the response; None where it does not.
         findings: What judges and annotators said, each judge at most once.
+        is_unpublished: There was an answer, and the file has what was said of it without its text.
 
     """
 
@@ -110,6 +114,7 @@ class ResultRecord:
     latency_ms: float = 0.0
     reasoning: str | None = None
     findings: tuple[Said, ...] = ()
+    is_unpublished: bool = False
 
 
 def declared_model(name: str, facts: Mapping[str, Any] | None = None) -> ModelVersion:

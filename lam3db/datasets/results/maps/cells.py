@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.results.cells import text_of_value
 from lam3db.datasets.results.maps.patterns import taken
+from lam3db.datasets.results.maps.shape import NO_WORDS
 from lam3db.datasets.results.maps.ways import Unread
 from lam3db.datasets.results.paths import ABSENT, as_list, json_in, steps, value_at, walk
 
@@ -75,7 +76,7 @@ class Cells:
     def _is_nothing(self, value: str, source: Source) -> bool:
         if not value:
             return self.empty and not source.empty_is_answer
-        if not self.missing and not source.missing:
+        if self.missing is NO_WORDS and source.missing is NO_WORDS:  # as nearly always
             return False
         return bool(self.missing.meaning(value) or source.missing.meaning(value))
 

@@ -119,7 +119,7 @@ class Fields:
         text = self.text("response") if source is not None and not source.is_absent else None
         if source is None:
             return Given(None)
-        is_absent = source.is_absent or (text is not None and bool(source.absent.meaning(text)))
+        is_absent = source.is_absent or bool(source.absent.meaning(text or ""))
         if text is not None and not is_absent:
             for start in source.failures:
                 if _begins(text, start):

@@ -14,7 +14,7 @@ from lam3db.config_files import raise_faults, read_document
 from lam3db.datasets.results.files import FileOptions
 from lam3db.datasets.results.maps.checks import Checks
 from lam3db.datasets.results.maps.judge_entries import JudgeEntries
-from lam3db.datasets.results.maps.shape import Join, MapShape, Plan, Source
+from lam3db.datasets.results.maps.shape import NO_WORDS, Join, MapShape, Plan, Source
 from lam3db.datasets.results.maps.sources import COLUMNS, Sources, kind_of_field
 from lam3db.errors import ConfigError
 
@@ -73,7 +73,7 @@ class _Reader:
             dataset=checks.text(values, "dataset", ()),
             source=checks.text(values, "source", ()),
             file=self.layout(file, ("file",)),
-            missing=checks.word_set(file.get("missing"), ("file", "missing")),
+            missing=checks.word_set(file.get("missing"), ("file", "missing")) or NO_WORDS,
             only={
                 self.sources.way(name): checks.word_set(words, ("only", name))
                 for name, words in checks.mapping(values, "only", ()).items()

@@ -19,7 +19,12 @@ from lam3db.datasets.results.maps.judges import JudgeReader, Judges, once, tell_
 from lam3db.datasets.results.maps.patterns import taken
 from lam3db.datasets.results.maps.ways import Ways
 from lam3db.datasets.results.paths import ABSENT, value_at
-from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
+from lam3db.datasets.results.record import (
+    UNPUBLISHED,
+    ResultRecord,
+    declared_config,
+    declared_model,
+)
 from lam3db.errors import InputError
 from lam3db.hashing import canonical_json
 from lam3db.records import Behavior
@@ -215,7 +220,7 @@ class RowReader:
                 behavior or "", fields.text("category") or "", fields.is_true("benign")
             ),
             messages=messages,
-            response=answer.text,
+            response=UNPUBLISHED if answer.is_absent else answer.text,
             key=fields.text("key"),
             dataset=fields.text("dataset") or self._dataset,
             attack=fields.attack(),
@@ -229,6 +234,7 @@ class RowReader:
             completion_tokens=fields.count("completion_tokens") or 0,
             latency_ms=max(0.0, fields.number("latency_ms") or 0.0),
             findings=said,
+            is_unpublished=answer.is_absent,
         )
         return record if model and behavior else None
 

@@ -172,7 +172,7 @@ class Sources:
         )
 
     def _set(self, value: Mapping[str, Any], name: str, place: Place) -> Words[bool]:
-        return self._checks.word_set(value.get(name), (*place, name))
+        return self._checks.word_set(value.get(name), (*place, name)) or NO_WORDS
 
     def _empty(self, value: Mapping[str, Any], place: Place) -> bool:
         empty = value.get("empty", "missing")
