@@ -50,7 +50,10 @@ def import_results(
         bool, typer.Option("--formats", help="List the formats we know, and leave.")
     ] = False,
     guide: Annotated[
-        bool, typer.Option("--guide", help="Print all that a map may say, and leave.")
+        bool,
+        typer.Option(
+            "--guide", help="Print all that a map may say, or what --format reads, and leave."
+        ),
     ] = False,
     suggest: Annotated[
         bool, typer.Option("--suggest", help="Print a map for this file, to be completed by you.")
@@ -73,7 +76,7 @@ def import_results(
     from lam3db.errors import ConfigError
 
     if formats or guide:
-        _list() if formats else _guide()
+        _list() if formats else _guide(output)
         return
     if file is None:
         raise ConfigError("name the FILE to read; --formats lists what we know")
@@ -114,10 +117,15 @@ def _repeats(word: str | None) -> str | None:
     return word
 
 
-def _guide() -> None:
-    from lam3db.datasets.results import map as maps
+def _guide(name: str | None) -> None:
+    """Print what a format reads and which settings it takes; without one what a map may say."""
+    import sys
 
-    typer.echo((maps.__doc__ or "").strip())
+    from lam3db.datasets.results import map as maps
+    from lam3db.datasets.results.formats import reader_of
+
+    module = maps if name is None else sys.modules[reader_of(name).__module__]
+    typer.echo((module.__doc__ or "").strip())
 
 
 def _list() -> None:

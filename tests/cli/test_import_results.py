@@ -77,6 +77,8 @@ def test_formats_and_guide_are_told_without_a_file(tmp_path: Path) -> None:
     assert "jailbreakbench" in formats
     guide = lam3db(tmp_path, "import", "results", "--guide").stdout
     assert "annotators:" in guide
+    guide = lam3db(tmp_path, "import", "results", "--guide", "--format", "inspect").stdout
+    assert "--set first_epoch=N" in guide
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ model_generate_config ...}, plan, samples}``; the archive has ``header.json`` (b
 ``_journal/start.json``, in old versions ``start.json``) and ``samples/{id}_epoch_{n}.json``. A
 sample is ``{id, epoch, input, output: {choices: [{message, stop_reason}]}, scores: {scorer:
 {value, explanation}}, metadata, error}``; an epoch is a replicate. A sample without choices has
-no answer.
+no answer; one that a filter or a call of a tool ended has none, either. ``--set
+ends=unknown:stop`` gives a word of Inspect's a meaning (stop, length or failed). Reasoning is kept
+beside the answer. Logs of old versions are read as Inspect's own migration reads them: a sample's
+one ``score`` is that of ``results.scorer``, ``transcript.content`` its attachments.
+
+An epoch that a cancelled run has not reached is an attempt that was not made. The answers of
+a second run of a task become further replicates with ``--set first_epoch=N``: its first epoch
+is stored as epoch N.
 
 A score's word means what its task means: C and I are right and wrong, 1 and 0 here, P is 0.5,
 as Inspect counts them; N (no answer) is an abstention, though Inspect counts it as 0; NaN is
@@ -181,7 +188,9 @@ def _sample(
     _note_sample(sample, settings, faults)
     texts = Texts(sample, row, faults, options)
     messages, asked, metadata = texts.posed()
-    ended = _ended(row, texts, sample, endings)
+    ended, reasoning = _ended(row, texts, sample, endings)
+    if _turns(texts, sample) not in (asked, ""):
+        faults.remarks.note("messages: the solver asked more than the input, which is what is read")
     told = sample.get("metadata")
     labels = told if isinstance(told, dict) else {}
     behavior = _field(row, labels, settings, "behavior", faults) or asked
@@ -196,6 +205,7 @@ def _sample(
         "messages": messages,
         "response": ended.response,
         "failed": ended.failed,
+        "reasoning": reasoning if ended.response is not None else None,
         "metadata": {"id": key, **metadata},
         "replicate": epoch - 1,
         "finish_reason": ended.finish_reason,
@@ -230,16 +240,30 @@ def _field(
     return value
 
 
-def _ended(row: int, texts: Texts, sample: Mapping[str, Any], endings: Endings) -> Ended:
+def _turns(texts: Texts, sample: Mapping[str, Any]) -> str:
+    """Return the last text that was asked as the conversation at the sample's end has it."""
+    turns = sample.get("messages")
+    asked = [
+        one
+        for one in (turns if isinstance(turns, list) else ())
+        if isinstance(one, dict) and one.get("role") == "user"
+    ]
+    return texts.text_of(asked[-1].get("content"), "messages") if asked else ""
+
+
+def _ended(
+    row: int, texts: Texts, sample: Mapping[str, Any], endings: Endings
+) -> tuple[Ended, str | None]:
     output = sample.get("output")
     choices = output.get("choices") if isinstance(output, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
     message = first.get("message") if isinstance(first, dict) else None
     if not isinstance(first, dict) or not isinstance(message, dict):
-        return Ended(None, _failed(sample))
+        return Ended(None, _failed(sample)), None
     answer = texts.text_of(message.get("content"), "output.choices")
     _note_answer(first, answer, output, endings.faults)
-    return endings.read(row, "stop_reason", first.get("stop_reason"), answer)
+    ended = endings.read(row, "stop_reason", first.get("stop_reason"), answer)
+    return ended, texts.reasoning_of(message)
 
 
 def _note_answer(first: Mapping[str, Any], answer: str, output: Any, faults: Faults) -> None:

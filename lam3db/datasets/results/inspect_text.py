@@ -4,8 +4,8 @@ A content is a text or a list of parts (``text``, ``image``, ``reasoning`` ...);
 be an ``attachment://...`` that the sample holds under ``attachments``. Images are data inside
 the log or paths: data is kept as its digest, a path is opened below ``--images``.
 
-What must hold: reasoning is no part of an answer; what cannot be shown as messages is not
-shown in part: then the sample is its text and digests.
+What must hold: reasoning is no part of an answer, and is kept beside it; what cannot be shown as
+messages is not shown in part: then the sample is its text and digests.
 """
 
 from __future__ import annotations
@@ -70,6 +70,19 @@ class Texts:
             and part.get("type") == "text"
             and isinstance(part.get("text"), str)
         )
+
+    def reasoning_of(self, message: Mapping[str, Any]) -> str | None:
+        """Return what a message holds of reasoning, old logs' field included; None for nothing."""
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        found: list[Any] = [
+            part.get("summary") if part.get("redacted") else part.get("reasoning")
+            for part in parts
+            if isinstance(part, dict) and part.get("type") == "reasoning"
+        ]
+        found.append(message.get("reasoning"))
+        texts = (self._resolved(text) for text in found if isinstance(text, str) and text)
+        return "\n".join(texts) or None
 
     def _message(self, value: Any) -> Message:
         role = value.get("role") if isinstance(value, dict) else None

@@ -13,7 +13,8 @@ are, ``--set column=NAMES`` which further columns are scores, ``--set judge=NAME
 ``--model`` and ``--name`` name what the file's name leaves open. ``judge_label`` is a verdict by
 itself: "safe" or "unsafe", as ``mmsafetybench.py`` writes it with ``judge_log``; "unknown", which
 that script counts as no attack, is unparsed. A sheet with the images inside (``image`` as base64)
-keeps only their digests. A cell that is empty is an answer that is missing.
+keeps only their digests. ``thinking``, which the toolkit splits off where it is told to, is kept
+beside the answer. A cell that is empty is an answer that is missing.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _LABELS = Labels(
 )
 _BY_RULE = "rule_parse"
 """What stands in the log where no judge was asked: the answer's own words were taken for one's."""
-_READ = (*_NEEDED, *_KEPT, "category", "image_path", "image")
+_READ = (*_NEEDED, *_KEPT, "category", "image_path", "image", "thinking")
 _PICKLES = (".pkl", ".pickle")
 _LONGEST_NAME = 200
 
@@ -174,6 +175,9 @@ def _record(
         "response": None if failed else answer,
         "failed": Failed("VLMEvalKit", str(answer)) if failed else None,
         "metadata": {"index": key, **rest, **named},
+        "reasoning": None
+        if failed or not answer
+        else text_of_value(values.get("thinking")) or None,
     }
 
 

@@ -171,6 +171,7 @@ def test_messages_attachments_reasoning_and_cut_answers(tmp_path: Path) -> None:
     assert text_of(record.messages) == "Be kind.\na long text"
     assert record.behavior.text == "a long text"
     assert (record.response, record.finish_reason) == ("La.", FinishReason.LENGTH)
+    assert record.reasoning == "hm"
 
 
 def test_images_inside_a_log_keep_their_samples_apart(tmp_path: Path) -> None:
@@ -320,3 +321,13 @@ def test_the_epochs_that_were_planned_are_those_of_the_log(tmp_path: Path) -> No
     header["eval"] = {**HEADER["eval"], "config": {"epochs": 4}}
     file = as_json(tmp_path / "log.json", {**header, "samples": [sample(1)]})
     assert [one.replicate for one in records("inspect", file)] == [0, 1, 2, 3]
+
+
+def test_reasoning_of_old_logs_and_what_a_solver_asked_more(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": "La.", "reasoning": "hm"}
+    old = sample(1, output={"choices": [{"message": message, "stop_reason": "stop"}]})
+    old["messages"] = [{"role": "user", "content": text} for text in ("question 1", "And now?")]
+    file = document(tmp_path, old, sample(2, messages=[{"role": "user", "content": "question 2"}]))
+    assert [one.reasoning for one in records("inspect", file)] == ["hm", None]
+    told = [line for line in remarks("inspect", file) if line.startswith("messages: ")]
+    assert told == ["messages: the solver asked more than the input, which is what is read (1)"]

@@ -127,3 +127,10 @@ def test_the_label_of_a_safety_judge_is_a_verdict(tmp_path: Path) -> None:
     assert only(unknown).status is ScoreStatus.UNPARSED
     assert rule.findings == ()
     assert safe.findings[0].judge.identity.unsafe_verdicts == (Verdict.UNSAFE,)
+
+
+def test_what_the_toolkit_splits_off_as_thinking_is_kept_beside_the_answer(tmp_path: Path) -> None:
+    row = {"index": 1, "question": "q", "prediction": "A", "thinking": "hm"}
+    failed = {**row, "index": 2, "prediction": "Failed to obtain answer via API."}
+    found = records(NAME, as_json(tmp_path / "m_b.json", [row, failed]))
+    assert [one.reasoning for one in found] == ["hm", None]
