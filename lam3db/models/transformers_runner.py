@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from lam3db.errors import MissingDependencyError
 from lam3db.models.effective import effective_config
 from lam3db.models.families import family_named
+from lam3db.models.set_up import check_set_up
 from lam3db.models.weights import find_checkpoint
 from lam3db.records import ModelPlan, ModelVersion
 
@@ -42,6 +43,7 @@ class TransformersKind:
         """
         checkpoint = find_checkpoint(config)
         family = family_named(config.family, checkpoint.read_json("config.json"))
+        check_set_up(config, runtime, family, checkpoint)
         effective, notes = effective_config(config, runtime, family, checkpoint)
         version = ModelVersion(
             name=config.name,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ModelError, NotFoundError
+from lam3db.models import original_llava
 from lam3db.models.families import family_named
 from lam3db.records import FileEntry
 from lam3db.weightfiles import (
@@ -89,6 +90,7 @@ def find_checkpoint(config: ModelConfig) -> Checkpoint:
 
     """
     folder, revision, notes = _locate(config)
+    _refuse_original(config, folder)
     faults: list[str] = []
     weights = weight_files(folder, faults, allow_pickle=config.allow_pickle)
     needed = _Needed(_sees_images(config, folder), config.template == "chat")
@@ -97,6 +99,23 @@ def find_checkpoint(config: ModelConfig) -> Checkpoint:
         lines = [f"{config.name}: {folder} is not a complete checkpoint:", *faults, _cure(config)]
         raise ModelError("\n  ".join(lines))
     return Checkpoint(folder, revision, weights, settings, notes)
+
+
+def _refuse_original(config: ModelConfig, folder: Path) -> None:
+    """Raise ModelError for LLaVA's original layout: what else is missing follows from that."""
+    told = _told(folder)
+    if original_llava.is_original(folder, told):
+        cure = original_llava.cure(config.source, told)
+        raise ModelError(f"{config.name}: {folder}: {cure}")
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """Return ``config.json``; empty where it cannot be read, which is told later."""
+    path = folder / "config.json"
+    try:
+        return read_object(path) if path.is_file() else {}
+    except ValueError:
+        return {}
 
 
 def _locate(config: ModelConfig) -> tuple[Path, str | None, tuple[str, ...]]:
@@ -130,6 +149,8 @@ def _snapshot(config: ModelConfig) -> Path:
             local_files_only=config.local_files_only,
         )
     except NotFoundError as error:
+        if original_llava.is_original_name(config.source):
+            raise ModelError(f"{config.name}: {original_llava.cure(config.source, {})}") from error
         raise ModelError(f"{config.name}: {error}.\n  {_cure(config)}") from error
 
 
@@ -146,13 +167,8 @@ class _Needed:
 
 
 def _sees_images(config: ModelConfig, folder: Path) -> bool:
-    """Tell whether the checkpoint's family takes images; an unreadable config is told later."""
-    path = folder / "config.json"
-    try:
-        told = read_object(path) if path.is_file() else {}
-    except ValueError:
-        told = {}
-    return family_named(config.family, told).images
+    """Tell whether the checkpoint's family takes images."""
+    return family_named(config.family, _told(folder)).images
 
 
 def _settings(folder: Path, needed: _Needed, faults: list[str]) -> tuple[str, ...]:

@@ -1,0 +1,80 @@
+"""What of a model's set-up is known to fail before its weights are loaded.
+
+What must hold: what is refused here would fail every request that it is about; it is found from the
+checkpoint's files and the configs alone, and told with what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lam3db.errors import ConfigError
+from lam3db.models.image_tokens import image_tokens, refuse_contradiction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lam3db.config import ModelConfig, RuntimeConfig
+    from lam3db.models.families import Family
+    from lam3db.models.weights import Checkpoint
+
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
+_NO_LIMIT = 10**9
+
+
+def check_set_up(
+    model: ModelConfig, runtime: RuntimeConfig, family: Family, checkpoint: Checkpoint
+) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        ModelError: the checkpoint's files contradict one another.
+        ConfigError: the settings leave no room for a prompt.
+
+    """
+    if family.images:
+        refuse_contradiction(model.name, checkpoint)
+    context = positions(checkpoint)
+    if context is not None and runtime.max_new_tokens >= context:
+        raise ConfigError(
+            f"{model.name}: max_new_tokens {runtime.max_new_tokens} leaves no room for a prompt in "
+            f"a context of {context} tokens: ask for less, --set max_new_tokens={context // 2}"
+        )
+
+
+def positions(checkpoint: Checkpoint) -> int | None:
+    """Return the most tokens that a prompt and its answer have together, if the model tells."""
+    config = checkpoint.read_json("config.json")
+    text = config.get("text_config")
+    for values in (text if isinstance(text, dict) else {}, config):
+        for name in _POSITIONS:
+            if (found := _limit(values, name)) is not None:
+                return found
+    return None
+
+
+def _limit(values: Mapping[str, Any], name: str) -> int | None:
+    value = values.get(name)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _NO_LIMIT:
+        return value
+    return None
+
+
+def room_told(runtime: RuntimeConfig, family: Family, checkpoint: Checkpoint) -> tuple[str, bool]:
+    """Return a sentence on the context and what it must hold, and whether an image fits in.
+
+    The sentence is empty where the files do not tell the context.
+    """
+    context = positions(checkpoint)
+    if context is None:  # a tokenizer's own limit is advice: it cuts nothing here
+        context = _limit(checkpoint.read_json("tokenizer_config.json"), "model_max_length")
+    if context is None:
+        return "", True
+    counts = image_tokens(checkpoint) if family.images else None
+    taken = runtime.max_new_tokens + (counts.total if counts else 0)
+    image = f", an image takes {counts.total}" if counts else ""
+    left = context - taken
+    words = f"context of {context} tokens{image}, an answer up to {runtime.max_new_tokens}"
+    if left <= 0:
+        return f"{words}: nothing is left for the prompt", False
+    return f"{words}: {left} are left for the prompt", True
