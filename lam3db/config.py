@@ -35,6 +35,7 @@ from lam3db.config_shapes import (
     Policy,
     Precision,
     Quantization,
+    ReasoningTags,
     RunConfig,
     RuntimeConfig,
     check,
@@ -59,6 +60,7 @@ __all__ = [
     "Policy",
     "Precision",
     "Quantization",
+    "ReasoningTags",
     "RunConfig",
     "RuntimeConfig",
     "find_config",
@@ -118,6 +120,11 @@ def _endpoint_faults(values: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         yield ("family",), f"family: {values['family']!r} contradicts kind: {_ENDPOINT}"
     if not named and values.get("endpoint") is not None:
         yield ("endpoint",), f"endpoint: has no effect without family: {_ENDPOINT}"
+    if not named and values.get("serves") is not None:
+        yield (
+            ("serves",),
+            f"serves: has no effect without family: {_ENDPOINT}; write family instead",
+        )
     if named and "endpoint" not in values:
         yield (), f"endpoint is missing: family: {_ENDPOINT} needs a block with a url"
 

@@ -182,6 +182,18 @@ class EndpointOptions(_Frozen):
     )
 
 
+class ReasoningTags(_Frozen):
+    """Between which tags a model thinks before it answers.
+
+    ``opened``: the prompt begins the block, so the output need not; None asks the chat template,
+    which a model behind an endpoint does not show.
+    """
+
+    start: str = Field(min_length=1, description=_TEXT)
+    end: str = Field(min_length=1, description=_TEXT)
+    opened: bool | None = Field(default=None, description=_SWITCH)
+
+
 class ModelConfig(_Frozen):
     """Which model. ``source`` is a folder, a hub name, or a model's name at an endpoint.
 
@@ -191,6 +203,10 @@ class ModelConfig(_Frozen):
     assistant: ``answer`` it (a guard answers what it judges), ``continue`` it, or ``auto``: a
     local model answers it where texts are asked for and continues it where words are weighed,
     a model behind an endpoint always continues it.
+
+    ``reasoning`` says whether the model thinks before it answers: ``think`` (between ``<think>``
+    and ``</think>``), other tags, ``none``, or ``auto``: as its chat template says, and a model
+    behind an endpoint does not. ``serves`` is the family of the model that an endpoint serves.
     """
 
     name: str = Field(min_length=1, description=_TEXT)
@@ -206,6 +222,10 @@ class ModelConfig(_Frozen):
     last_turn: Literal["auto", "answer", "continue"] = Field(
         default="auto", description="auto, answer or continue"
     )
+    reasoning: Literal["auto", "none", "think"] | ReasoningTags = Field(
+        default="auto", description="auto, none, think or a mapping with start and end"
+    )
+    serves: str | None = Field(default=None, min_length=1, description="a family's name")
     local_files_only: bool = Field(default=True, description=_SWITCH)
     allow_pickle: bool = Field(default=False, description=_SWITCH)
     endpoint: EndpointOptions | None = Field(default=None, description="a mapping")

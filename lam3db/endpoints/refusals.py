@@ -102,6 +102,8 @@ def cure(text: str, names: tuple[str, ...] = ()) -> str:
         return f"write limit_name: {other} in the endpoint block, or ask for fewer max_new_tokens"
     if "chat_template_kwargs" in named:
         return "leave template_arguments out of the model's config"
+    if "add_special_tokens" in named:
+        return "leave `serves` out of the model's config, and write its system_prompt there"
     if {"logprobs", "top_logprobs"} & set(named):
         return "this service gives no odds: judge by its text (output: {by: text})"
     return ""

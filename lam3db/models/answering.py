@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from lam3db.models.collate import collate, groups
 from lam3db.models.decode import Limits, Said, decode, decode_generic
 from lam3db.models.families import clean
 from lam3db.models.prompt import Prepared, Preparer
+from lam3db.models.reasoning import Tags, begins_with, tokens_behind, unended, unsplit
 from lam3db.models.sampling import Chooser, Noise, Row
 from lam3db.models.weighing import first_tokens, weigh_batch
 from lam3db.records import Answer, Failed, FinishReason, Odds, images_of, text_of
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     Outcome = tuple[Request, Answer | Failed]
 
 Result = TypeVar("Result")
+_log = logging.getLogger("lam3db.models")
 FIRST_BATCH = 16
 """What ``auto`` starts from."""
 _IMAGE_LENGTH = 2000
@@ -61,6 +64,8 @@ class TransformersModel:
         self._loaded: Loaded | None = loaded
         self._decoding = config["decoding"]
         self._last_turn = config.get("last_turn", "auto")
+        self._tags = Tags.from_json(config.get("reasoning"))
+        self._tells_tags = plan.options.get("tells_tags", True)
         self._preparer = Preparer(loaded.processor, config, open_image, loaded.context)
         # a second tokenizer: the first one works in the other thread
         self._decoder = copy.deepcopy(loaded.processor.tokenizer)
@@ -213,15 +218,45 @@ class TransformersModel:
         if said.fault:
             return Failed("FloatingPointError", said.fault)
         spoken = said.tokens[:-1] if said.stopped else said.tokens
+        reason = FinishReason.STOP if said.stopped else FinishReason.LENGTH
+        raw = self._decoded(spoken, skip_special_tokens=False)
+        text, thoughts = self._decoded(spoken, skip_special_tokens=True), None
+        tags = self._tags_of(one.request)
+        if tags is not None and tags.begin(raw):
+            parted = self._parted(tags, spoken, raw)
+            if parted is None or (reason is FinishReason.LENGTH and not parted[1].strip()):
+                return unended(reason)
+            thoughts, text = parted
+        elif self._tells_tags and (start := begins_with(raw)):
+            self._tells_tags = False
+            _log.warning("%s", unsplit(start))
         return Answer(
-            raw_text=self._decoded(spoken, skip_special_tokens=False),
-            text=clean(self._model.family, self._decoded(spoken, skip_special_tokens=True)),
-            finish_reason=FinishReason.STOP if said.stopped else FinishReason.LENGTH,
+            raw_text=raw,
+            text=clean(self._model.family, text),
+            finish_reason=reason,
             prompt_tokens=len(one.prepared.ids),
             completion_tokens=len(said.tokens),
             latency_ms=said.seconds * 1000,
             batch_size=batch_size,
+            reasoning=thoughts or None,
         )
+
+    def _tags_of(self, request: Request) -> Tags | None:
+        """Return between which tags the output may think: one that goes on may be beyond that."""
+        goes_on = self._last_turn == "continue" and request.messages[-1].role == "assistant"
+        if self._tags is None or not goes_on:
+            return self._tags
+        return self._tags.going_on(text_of(request.messages[-1:]))
+
+    def _parted(self, tags: Tags, spoken: Sequence[int], raw: str) -> tuple[str, str] | None:
+        """Return the reasoning, and what comes behind it without control tokens."""
+        parts = tags.split(raw)
+        if parts is None:
+            return None
+        decode = partial(self._decoded, skip_special_tokens=False)
+        count = tokens_behind(spoken, tags.end, decode)
+        overhang = decode(spoken[:count]).partition(tags.end)[2]
+        return parts[0], overhang + self._decoded(spoken[count:], skip_special_tokens=True)
 
     def _decoded(self, tokens: Sequence[int], *, skip_special_tokens: bool) -> str:
         return str(

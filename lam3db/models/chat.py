@@ -21,10 +21,12 @@ from lam3db.endpoints.faults import FaultError, Way, wrong_schema
 from lam3db.endpoints.images import data_url
 from lam3db.errors import ConfigError, EndpointError
 from lam3db.finish_reasons import NoAnswer, read_finish_reason
-from lam3db.models.families import FAMILIES, clean
+from lam3db.models.families import FAMILIES, Family, clean
 from lam3db.models.messages import with_system_prompt
+from lam3db.models.reasoning import Tags, begins_with, unended, unsplit
 from lam3db.records import (
     Answer,
+    FinishReason,
     ImagePart,
     Message,
     Odds,
@@ -38,13 +40,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lam3db.plugins import ImageOpener
-    from lam3db.records import Failed, FinishReason
+    from lam3db.records import Failed
 
 T = TypeVar("T")
 
 TOP_LOGPROBS = 20
 """The most that OpenAI's API and vLLM's default give."""
 _PATH = "/chat/completions"
+_SERVED = ("reasoning_content", "reasoning")
+"""Where vLLM, SGLang, DeepSeek, OpenRouter and Ollama put what the model thought."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
 _SHOWN = 80
 _ROUNDING = 1e-3
@@ -58,7 +62,8 @@ class Conversation:
     """How the requests of one model are written.
 
     ``seed`` is None where nothing is drawn; ``continues``: what the assistant said last is the
-    beginning of the answer.
+    beginning of the answer. ``family`` is that of the model that is served, ``tags`` are those it
+    thinks between; ``tells_tags``: nobody has said whether it does.
     """
 
     model: str
@@ -68,6 +73,9 @@ class Conversation:
     seed: int | None
     open_image: ImageOpener
     continues: bool = True
+    family: Family = FAMILIES["generic"]
+    tags: Tags | None = None
+    tells_tags: bool = True
 
     def body(self, request: Request, more: Mapping[str, Any]) -> dict[str, Any]:
         """Return a request's JSON; raise InputError or MediaError for what cannot be sent."""
@@ -167,18 +175,45 @@ class ChatModel:
         if not isinstance(message, dict):
             raise wrong_schema("a choice without a message")
         finish_reason = _finish_reason(choice.get("finish_reason"))
+        served = self._served(message)
+        if served and not any(message.get(name) for name in ("content", "refusal")):
+            raise _unended(finish_reason)
         text = _spoken(message)
         usage = reply.usage
         if usage is None:
             self._tell("the endpoint reports no usage: token counts are stored as 0")
+        rest, thoughts = self._parted(text, finish_reason)
         return Answer(
             raw_text=text,
-            text=clean(FAMILIES["generic"], text),
+            text=clean(self.conversation.family, rest),
             finish_reason=finish_reason,
             prompt_tokens=usage.input_tokens if usage else 0,
             completion_tokens=usage.output_tokens if usage else 0,
             latency_ms=reply.latency_ms,
+            reasoning="\n\n".join(part for part in (served, thoughts) if part) or None,
         )
+
+    def _served(self, message: Mapping[str, Any]) -> str:
+        """Return the reasoning that the server has taken apart itself."""
+        for name in _SERVED:
+            value = message.get(name)
+            if isinstance(value, str) and value.strip():
+                return value.strip()
+            if value is not None and not isinstance(value, str):
+                self._tell(f"the field {name} of a reply is no text: it is not kept")
+        return ""
+
+    def _parted(self, text: str, reason: FinishReason) -> tuple[str, str]:
+        """Return the answer in a text, and the reasoning before it."""
+        tags = self.conversation.tags
+        if tags is not None and tags.begin(text):
+            parts = tags.split(text)
+            if parts is None or (reason is FinishReason.LENGTH and not parts[1].strip()):
+                raise _unended(reason)
+            return parts[1], parts[0]
+        if self.conversation.tells_tags and tags is None and (start := begins_with(text)):
+            self._tell(unsplit(start))
+        return text, ""
 
     def _read_odds(self, words: Sequence[str], reply: Reply) -> Odds:
         logprobs = self._choice(reply).get("logprobs")
@@ -238,6 +273,11 @@ def _finish_reason(word: Any) -> FinishReason:
         said = f"stopped for {str(word)[:_SHOWN]!r}, which is no end of an answer"
         raise FaultError(Way.ITEM, "UnknownFinishError", said)
     return meaning
+
+
+def _unended(reason: FinishReason) -> FaultError:
+    failed = unended(reason)
+    return FaultError(Way.ITEM, failed.error_class, failed.message)
 
 
 def _spoken(message: Mapping[str, Any]) -> str:

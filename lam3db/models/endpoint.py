@@ -13,6 +13,9 @@ which is what is recorded. A conversation that ends with an assistant's message 
 ``last_turn: answer`` says otherwise: the request says ``add_generation_prompt: false,
 continue_final_message: true``, which vLLM takes; ``transformers serve`` and OpenAI refuse it, and
 that is a failure. ``template_arguments`` go as ``chat_template_kwargs``, which vLLM takes.
+``serves`` names the family of the model behind it: then it is asked as our own runner asks that
+family, with its system prompt, its stops (``stop``), its clean-up, and ``add_special_tokens: true``
+where its chat template begins without the beginning of text, which vLLM would leave out.
 
 What must hold: what is hashed is what is sent; a setting that the API does not take is told;
 an answer cut off by a filter, or none at all, is a failure and never an empty text.
@@ -31,7 +34,8 @@ from lam3db.endpoints.options import check_endpoint
 from lam3db.errors import ConfigError
 from lam3db.media import DECODER
 from lam3db.models.chat import ChatModel, Conversation
-from lam3db.models.families import FAMILIES
+from lam3db.models.families import FAMILIES, family_named
+from lam3db.models.reasoning import Tags, tags_of_file
 from lam3db.records import GenerationConfig, IdentityKind, ModelPlan, ModelVersion
 
 if TYPE_CHECKING:
@@ -83,7 +87,10 @@ class EndpointKind:
             version,
             GenerationConfig(_effective(config, runtime)),
             requested,
-            {"endpoint": options.model_dump(mode="json")},
+            {
+                "endpoint": options.model_dump(mode="json"),
+                "tells_tags": config.reasoning == "auto",
+            },
             tuple(_notes(config, runtime, options)),
         )
 
@@ -92,13 +99,17 @@ class EndpointKind:
         options = EndpointOptions.model_validate(plan.options["endpoint"])
         client = Client(options, f"model {plan.version.name}")
         limit = plan.config.value.get("limit_name") or _usual_limit(options.url)
-        decoding = plan.config.value["decoding"]
+        value = plan.config.value
+        decoding = value["decoding"]
         conversation = Conversation(
             model=plan.version.source,
-            system=plan.config.value.get("system_prompt", ""),
-            parameters=_parameters(decoding, limit) | _template(plan.config.value),
+            system=value.get("system_prompt", ""),
+            parameters=_parameters(decoding, limit) | _template(value) | _of_family(value),
             limit=limit,
-            continues=plan.config.value.get("last_turn") != "answer",
+            continues=value.get("last_turn") != "answer",
+            family=FAMILIES[value.get("serves", "generic")],
+            tags=Tags.from_json(value.get("reasoning")),
+            tells_tags=plan.options.get("tells_tags", True),
             seed=decoding.get("seed"),
             open_image=open_image,
         )
@@ -110,10 +121,11 @@ class EndpointKind:
 
 
 def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:
+    family = family_named(config.serves or "generic", {})
     value: dict[str, Any] = {
         "runner": RUNNER,
         "family": FAMILY,
-        "clean_up": FAMILIES["generic"].clean_up,
+        "clean_up": family.clean_up,
         "image": {"decoder": DECODER, "encoder": ENCODER},
         "decoding": _decoding(runtime),
         **_limit_name(config),
@@ -127,7 +139,23 @@ def _effective(config: ModelConfig, runtime: RuntimeConfig) -> dict[str, Any]:
         value["template_arguments"] = config.model_dump(mode="json")["template_arguments"]
     if config.last_turn != "auto":
         value["last_turn"] = config.last_turn
-    return value | ({"system_prompt": config.system_prompt} if config.system_prompt else {})
+    if family.name not in _LIKE_ANY:
+        value["serves"] = family.name
+    if tags := tags_of_file(config.reasoning):
+        value["reasoning"] = tags.to_json()
+    system = family.system_prompt if config.system_prompt is None else config.system_prompt
+    return value | ({"system_prompt": system} if system else {})
+
+
+_LIKE_ANY = ("generic", "causal")
+"""Families that are asked as any other model is."""
+
+
+def _of_family(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes a server ask the model as our own runner would."""
+    family = FAMILIES[value.get("serves", "generic")]
+    sent: dict[str, Any] = {"add_special_tokens": True} if family.adds_start else {}
+    return sent | ({"stop": list(family.stops)} if family.stops else {})
 
 
 def _decoding(runtime: RuntimeConfig) -> dict[str, Any]:
@@ -188,6 +216,12 @@ def _notes(config: ModelConfig, runtime: RuntimeConfig, options: EndpointOptions
     notes += _left_out(runtime)
     if not runtime.do_sample and runtime.temperature is not None:
         notes.append(f"decoding is greedy (temperature 0): seed {runtime.seed} is not sent")
+    named = next((name for name in FAMILIES if name in config.source.lower()), None)
+    if config.serves is None and named is not None and named not in _LIKE_ANY:
+        notes.append(
+            f"{config.source} is asked as any model: `serves: {named}` asks it as the family is "
+            "asked here (system prompt, clean-up, special tokens)"
+        )
     if _OPENAI.match(options.url) and not config.revision and not _DATED.fullmatch(config.source):
         notes.append(
             f"{config.source} names no snapshot: what answers under this name can change, and its "

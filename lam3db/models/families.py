@@ -35,6 +35,8 @@ class Family:
     loop may drop rows that have ended. ``pixels`` says how images of several requests are
     put together: ``stack`` (one row per image) or ``pad`` (a row per request, padded to the
     largest, with a mask). ``images``: it has eyes; without, a tokenizer is all it needs.
+    ``adds_start``: its published chat template begins without the beginning-of-text token, which
+    the tokenizer adds.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Family:
     plain_decoder: bool = False
     pixels: str = "stack"
     images: bool = True
+    adds_start: bool = False
 
 
 FAMILIES = {
@@ -59,6 +62,7 @@ FAMILIES = {
             speakers=("USER:",),
             echo="ASSISTANT:",
             plain_decoder=True,
+            adds_start=True,
         ),
         Family(
             name="idefics2",
@@ -69,6 +73,7 @@ FAMILIES = {
             splits_images=True,
             plain_decoder=True,
             pixels="pad",
+            adds_start=True,
         ),
         Family(name="generic", clean_up="strip/1"),
         Family(name="causal", clean_up="strip/1", images=False),

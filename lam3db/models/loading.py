@@ -30,7 +30,7 @@ from lam3db.models.families import FAMILIES, PLAIN_TEXTS, Family
 from lam3db.models.text_processor import TextProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _SHOWN = 4
@@ -66,7 +66,7 @@ def load_model(
         processor = load(folder, config, family)
         model = _load_weights(folder, config, dtype, device_map, allow_pickle=allow_pickle)
     _complete_processor(processor, model.config, folder)
-    stops = _stops(model, processor.tokenizer, family)
+    stops = _stops(model, processor.tokenizer, (*family.stops, *config.get("stops", ())))
     model.generation_config = OwnSettings()  # ours alone decides
     pad = processor.tokenizer.pad_token_id
     return Loaded(
@@ -236,12 +236,15 @@ def _complete_processor(processor: Any, config: Any, folder: Path) -> None:
         processor.num_additional_image_tokens = 1  # CLIP's class token
 
 
-def _stops(model: Any, tokenizer: Any, family: Family) -> frozenset[int]:
-    """Return the tokens that end an answer: the checkpoint's, the tokenizer's, the family's."""
+def _stops(model: Any, tokenizer: Any, more: Sequence[str]) -> frozenset[int]:
+    """Return the tokens that end an answer: the checkpoint's, the tokenizer's, and ``more``.
+
+    More are the family's, and the one with which the chat template ends a turn.
+    """
     own = [getattr(model.generation_config, "eos_token_id", None)]
     own += [getattr(model.config.get_text_config(), "eos_token_id", None), tokenizer.eos_token_id]
     known = tokenizer.get_vocab()
-    own += [known.get(marker) for marker in family.stops]
+    own += [known.get(marker) for marker in more]
     flat = [token for one in own for token in (one if isinstance(one, list) else [one])]
     size = model.config.get_text_config().vocab_size
     return frozenset(token for token in flat if isinstance(token, int) and token < size)

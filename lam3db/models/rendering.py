@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import InputError
+from lam3db.models.chat_template import template_of
+from lam3db.models.template_host import TemplateLimitError
 from lam3db.records import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class Renderer:
             try:
                 prompt = self._templated(conversation)
                 check_shown(prompt, texts)
+            except TemplateLimitError:
+                raise
             except InputError as error:
                 told = told or error
             else:
@@ -81,17 +85,14 @@ class Renderer:
         raise told or InputError("a conversation without messages")
 
     def _templated(self, conversation: list[dict[str, Any]]) -> str:
-        from jinja2 import TemplateError
-
         try:
-            prompt = self.processor.apply_chat_template(
-                conversation, add_generation_prompt=True, **self.arguments
-            )
-        except (TemplateError, ArithmeticError) as error:  # a loop beyond the sandbox's limit
+            return template_of(self.processor, self.arguments).render(conversation)
+        except TemplateLimitError as error:
+            raise TemplateLimitError(f"the model's chat template: {error}") from error
+        except InputError as error:
             roles = ", ".join(message["role"] for message in conversation)
             message = f"the model's chat template refuses these messages ({roles}): {error}"
             raise InputError(message) from error
-        return str(prompt)
 
 
 def check_shown(prompt: str, texts: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ class TextProcessor:
         )
         return {name: found[name] for name in ("input_ids", "attention_mask")}
 
-    def apply_chat_template(self, conversation: Any, **arguments: Any) -> str:
-        """Return the prompt as the tokenizer's chat template writes it."""
-        return str(self.tokenizer.apply_chat_template(conversation, tokenize=False, **arguments))
+    @property
+    def chat_template(self) -> Any:
+        """The tokenizer's chat template, or several by name."""
+        return self.tokenizer.chat_template

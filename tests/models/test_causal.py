@@ -55,6 +55,7 @@ def test_what_it_is_comes_from_its_files(bench: Any, folder: Path) -> None:
         "family": "causal",
         "clean_up": "strip/1",
         "markers": "text",
+        "stops": ["<|end|>"],
         "decoding": {"do_sample": False, "max_new_tokens": 12},
         "dtype": "float32",
     }
