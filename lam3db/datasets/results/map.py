@@ -30,10 +30,10 @@ Only ``fields`` with ``model``, ``response`` and ``prompt`` or ``behavior`` is n
                                   # place `item_index`; [answers, labels]: lists side by side
     fields:                       # columns; see "Where a value comes from"
       dataset: benchmark          # where one file holds several
-      model: model_name
+      model: {constant: "{model}"}  # as `repeat` has it; else a column
       key: id
       behavior: goal              # the cluster; else the prompt
-      category: topic
+      category: labels.topic
       benign: {column: kind, words: {"true": [harmless], "false": [harmful]}}
       attack: method
       attack_parameters: {steps: n_steps}
@@ -44,7 +44,7 @@ Only ``fields`` with ``model``, ``response`` and ``prompt`` or ``behavior`` is n
       target: target
       replicate: trial            # from 0 or 1, without gaps; else in the order of the file
       attempt: answer_id          # rows that share it are one attempt (a row per annotator)
-      response: {column: answer, empty: answer, failures: ["ERROR:"], absent: [withheld]}
+      response: {column: item.text, empty: answer, failures: ["ERROR:"], absent: [withheld]}
                                   # empty: an empty cell is an answer, else `missing`; failures: how
                                   # error messages begin; absent: words in the place of a text that
                                   # was not published. {absent: true}: no answer was published

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.results.maps.shape import JudgeMap, Source
 from lam3db.datasets.results.maps.sources import COLUMNS, FLAG, TEXT, Kind, Sources
+from lam3db.datasets.results.paths import top_of
 from lam3db.hashing import canonical_json
 from lam3db.records import JudgeKind, JudgePolicy, ScoreStatus, Sees, Verdict
 
@@ -131,6 +132,8 @@ class JudgeEntries:
                 return None
             return sources.source(value[name], (*place, name), COLUMNS)
 
+        if listed is not None and not _reads(value, "said"):
+            checks.fault((*place, "list"), "its elements are `said`, and nothing reads said")
         kind = checks.word(value.get("kind", human), JudgeKind, (*place, "kind"))
         attributes = value.get("attributes", {})
         return JudgeMap(
@@ -226,6 +229,14 @@ class JudgeEntries:
     def _seen(self, value: Any, place: Place) -> tuple[Sees, ...]:
         found = [self._checks.word(one, Sees, place) for one in self._checks.items(value)]
         return tuple(one for one in found if one is not None)
+
+
+def _reads(value: Any, name: str) -> bool:
+    """Tell whether a text in a value is a way that begins with a name."""
+    if isinstance(value, str):
+        return top_of(value) == name
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_reads(part, name) for part in parts)
 
 
 def _persons(judges: Sequence[JudgeMap]) -> tuple[JudgeMap, ...]:

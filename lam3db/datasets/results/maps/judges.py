@@ -132,9 +132,9 @@ class JudgeReader:
         raw, explanation = self._text(row, cells, "raw"), self._text(row, cells, "explanation")
         attributes = self._attributes(row, cells)
         labelled = self._label(cells)
-        value, unread = self._value(row, cells)
-        if labelled is None and unread is not None:
-            labelled = unread
+        value, word = self._value(row, cells)
+        if labelled is None and word is not None:
+            labelled = word
         if labelled is not None and not isinstance(labelled, Verdict):
             status, text = labelled
             return Finding(status, raw_output=raw or text, explanation=explanation)
@@ -154,12 +154,7 @@ class JudgeReader:
         cell = cells.get(source)
         if cell is None or source is None:
             return None
-        meaning = None
-        if not isinstance(cell, Unread):
-            word = word_of(cell)
-            if word is not None and word in self.entry.words.exact:
-                self.met.add(word)
-            meaning = self.entry.words.meaning(cell)
+        meaning = None if isinstance(cell, Unread) else self._meaning(cell)
         if meaning == _MISSING:
             return None
         if isinstance(meaning, Verdict):
@@ -167,16 +162,27 @@ class JudgeReader:
         status = meaning if isinstance(meaning, ScoreStatus) else None
         return self._unscored(source, cell, status)
 
-    def _value(self, row: int, cells: Cells) -> tuple[float | None, tuple[ScoreStatus, str] | None]:
-        """Return the number of a cell, or how it is none with what stood there."""
+    def _meaning(self, cell: Any) -> Verdict | ScoreStatus | str | None:
+        """Return what a cell means, and take note of its word."""
+        word = word_of(cell)
+        if word is not None and word in self.entry.words.exact:
+            self.met.add(word)
+        return self.entry.words.meaning(cell)
+
+    def _value(
+        self, row: int, cells: Cells
+    ) -> tuple[float | None, Verdict | tuple[ScoreStatus, str] | None]:
+        """Return the number of a cell, or what a word there says, or how it says nothing."""
         source = self.entry.value
         cell = cells.get(source)
         if cell is None or source is None:
             return None, None
-        meaning = None if isinstance(cell, Unread) else self.entry.words.meaning(cell)
+        meaning = None if isinstance(cell, Unread) else self._meaning(cell)
         if meaning == _MISSING:
             return None, None
         number = number_of(cell)
+        if isinstance(meaning, Verdict) and number is None:
+            return None, meaning
         if isinstance(meaning, ScoreStatus) or number is None:
             status = meaning if isinstance(meaning, ScoreStatus) else None
             return None, self._unscored(source, cell, status)
@@ -242,11 +248,10 @@ def tell_unmet(readers: Sequence[JudgeReader], faults: Faults) -> None:
     """Remark on the words that a map gives a meaning and no cell has, entry by entry."""
     unmet: dict[str, set[str]] = {}
     for reader in readers:
-        if reader.entry.verdict is not None:
-            meanings = reader.entry.words.exact.items()
-            words = {word for word, meaning in meanings if isinstance(meaning, Verdict)}
-            rest = words - reader.met
-            unmet[reader.entry.place] = unmet.get(reader.entry.place, rest) & rest
+        meanings = reader.entry.words.exact.items()
+        words = {word for word, meaning in meanings if isinstance(meaning, Verdict)}
+        rest = words - reader.met
+        unmet[reader.entry.place] = unmet.get(reader.entry.place, rest) & rest
     for place, words in unmet.items():
         if words:
             listed = ", ".join(map(repr, sorted(words)[:_SHOWN]))

@@ -16,6 +16,7 @@ from lam3db.datasets.results.maps.checks import Checks
 from lam3db.datasets.results.maps.judge_entries import JudgeEntries
 from lam3db.datasets.results.maps.shape import NO_WORDS, Join, MapShape, Plan, Source
 from lam3db.datasets.results.maps.sources import COLUMNS, Sources, kind_of_field
+from lam3db.datasets.results.paths import top_of
 from lam3db.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class _Reader:
             lists = ", ".join(way.path for way in each)
             self.sources = Sources(checks, {"item": lists})
         repeats = values.get("repeats")
-        return MapShape(
+        shape = MapShape(
             dataset=checks.text(values, "dataset", ()),
             source=checks.text(values, "source", ()),
             file=self.layout(file, ("file",)),
@@ -85,6 +86,18 @@ class _Reader:
             joins=self.joins(values.get("join")),
             repeats=None if repeats is None else checks.word(repeats, REPEATS, ("repeats",)),
         )
+        self.unused(shape)
+        return shape
+
+    def unused(self, shape: MapShape) -> None:
+        """Refuse what is said of lists and files that nothing reads."""
+        tops = {top_of(way.path) for way in shape.ways()}
+        if shape.each and not tops & {"item", "item_index"}:
+            self.checks.fault(("each",), "its elements are `item`, and nothing reads item")
+        for join in shape.joins:
+            if join.name not in tops:
+                what = f"nothing reads {join.name}: its columns are {join.name}.x"
+                self.checks.fault(("join",), what)
 
     def layout(self, values: Mapping[str, Any], place: Place) -> FileOptions:
         options = {name: values[name] for name in LAYOUT if values.get(name) is not None}
@@ -126,6 +139,8 @@ class _Reader:
             else:
                 what = f"{entry!r} is neither a text nor name: text: put it in quotes"
                 self.checks.fault(("repeat",), what)
+        if found and all(one == values for one in found):
+            self.checks.fault(("repeat",), "nothing in the map is {model}, or {another name} of it")
         return found
 
     def plan(self, values: Mapping[str, Any], written: Mapping[str, Any]) -> Plan:

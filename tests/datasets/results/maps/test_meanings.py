@@ -163,6 +163,19 @@ def test_a_value_beside_its_scale_is_a_fault_and_the_scale_is_part_of_the_judge(
     assert "record 4, s: 6 is not on the scale of 1 to 5" in message
 
 
+def test_a_column_of_grades_may_hold_verdicts_too(tmp_path: Path) -> None:
+    text = FIELDS + (
+        "judges: [{name: j, kind: llm, value: s, words: {refused: [refusal, none]}, scale: [1, 5]}]"
+    )
+    rows = [{**ROW, "s": cell} for cell in (3, "Refusal", "odd")]
+    records, remarks = mapped(tmp_path, rows, text)
+    assert [said(one)["j"][1:] for one in records] == [(None, 3.0), ("refused", None), (None, None)]
+    assert remarks == [
+        "s: unparsed words: 'odd' (1)",
+        "judges.0: words that no cell has: 'none' (1)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "cells", "expected"),
     [

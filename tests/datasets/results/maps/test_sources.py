@@ -206,7 +206,8 @@ def test_a_join_that_cannot_be_made_is_refused(tmp_path: Path, join: str, expect
     inner.mkdir()
     (inner / "l.csv").write_text("qid,label\n1,1\n")
     (tmp_path / "l.csv").write_text("qid,label\n1,1\n")
-    text = f"join: {join}\n{FIELDS}metadata: [id]"
+    name = "none" if "none" in join else "m" if "as: m" in join else "l"
+    text = f"join: {join}\n{FIELDS}metadata: [id, {name}.label]"
     assert expected in refused(inner, [{**ROW, "id": 1}], text)
 
 

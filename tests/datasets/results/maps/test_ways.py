@@ -94,6 +94,22 @@ def test_every_part_of_a_map_is_held(tmp_path: Path, text: str, expected: str) -
     assert expected in refused(tmp_path, [{**ROW, "split": "test"}], FIELDS + text)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("each: n\n", "each: its elements are `item`, and nothing reads item"),
+        ("repeat: [a, b]\n", "repeat: nothing in the map is {model}"),
+        ("join: {file: l.csv, by: m}\n", "join: nothing reads l: its columns are l.x"),
+        (
+            "annotators: [{list: n, name: a, verdict: v, words: {safe: [1]}}]\n",
+            "annotators.0.list: its elements are `said`, and nothing reads said",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in refused(tmp_path, [{**ROW, "n": [], "v": 1}], FIELDS + text)
+
+
 def test_rows_that_only_leaves_out_are_counted(tmp_path: Path) -> None:
     rows = [{**ROW, "split": split} for split in ("test", "dev", "dev", 1)]
     records, remarks = mapped(tmp_path, rows, FIELDS + "only: {split: [test, '1.0']}")
