@@ -12,7 +12,7 @@ from lam3db.cli.options import Db
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lam3db.pipeline.doctor import Check
+    from lam3db.pipeline.doctor_check import Check
 
 _MARGIN = 8
 _ROOM = 20
@@ -38,10 +38,14 @@ def doctor(
     output: Annotated[
         Literal["table", "json"], typer.Option("--format", help="table or json.")
     ] = "table",
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="The runtime config that models are held to: `max_new_tokens` ..."),
+    ] = None,
     db: Db = None,
 ) -> None:
     """Check everything that can be known before a GPU starts; exit code 1 for a fault."""
-    checks = _reached(model or (), judge or ()) if online else _examined(db, model, judge)
+    checks = _reached(model or (), judge or ()) if online else _examined(db, model, judge, runtime)
     if output == "json":
         from dataclasses import asdict
 
@@ -56,10 +60,12 @@ def doctor(
         raise typer.Exit(SOME_FAILED if online else 1)
 
 
-def _examined(db: str | None, model: list[str] | None, judge: list[str] | None) -> list[Check]:
+def _examined(
+    db: str | None, model: list[str] | None, judge: list[str] | None, runtime: str | None
+) -> list[Check]:
     from lam3db.pipeline.doctor import examine
 
-    return examine(db, model or (), judge or ())
+    return examine(db, model or (), judge or (), runtime)
 
 
 def _reached(models: Sequence[str], judges: Sequence[str]) -> list[Check]:

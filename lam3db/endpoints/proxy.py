@@ -119,6 +119,15 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def proxy_fault(text: str, variable: str) -> str:
+    """Return what is wrong with a proxy that the environment names; ``""`` where nothing is."""
+    try:
+        _checked(text if "://" in text else f"http://{text}", variable)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 def _checked(url: str, named_by: str) -> str:
     try:
         parts = urlsplit(url)

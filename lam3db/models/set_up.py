@@ -60,6 +60,15 @@ def _limit(values: Mapping[str, Any], name: str) -> int | None:
     return None
 
 
+def stops_told(family: Family, checkpoint: Checkpoint, effective: Mapping[str, Any]) -> str:
+    """Return the tokens that end an answer, as far as the files tell them."""
+    own = checkpoint.read_json("tokenizer_config.json").get("eos_token")
+    eos = own.get("content") if isinstance(own, dict) else own
+    named = [eos, *family.stops, *effective.get("stops", ())]
+    stops = [one for one in dict.fromkeys(named) if isinstance(one, str)]
+    return f"an answer ends at {', '.join(stops)}" if stops else ""
+
+
 def room_told(runtime: RuntimeConfig, family: Family, checkpoint: Checkpoint) -> tuple[str, bool]:
     """Return a sentence on the context and what it must hold, and whether an image fits in.
 

@@ -13,37 +13,33 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from lam3db.config import list_configs, load_judge_config, load_model_config, load_runtime_config
+from lam3db.config import list_configs, load_runtime_config
 from lam3db.endpoints.keys import ENV_FILE, find_key
+from lam3db.endpoints.proxy import proxy_fault
 from lam3db.errors import (
     ConfigError,
     DatabaseMissingError,
     DatabaseOlderError,
     Lam3Error,
-    MissingDependencyError,
     StoreError,
 )
+from lam3db.pipeline.doctor_check import LOCAL, Check, State, Wanted
+from lam3db.pipeline.doctor_configs import check_judge, check_model, plain_runtime
 from lam3db.redaction import is_secret_name, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lam3db.config import JudgeConfig, ModelConfig
     from lam3db.store.address import Address
-
-State = Literal["ok", "warn", "fail"]
 
 GIB = 1 << 30
 MIB = 1 << 20
 _LOW_DISK, _FULL_DISK = 5 * GIB, 200 * MIB
 _CUDA_SECONDS = 120
-_DEMO = "demo"
-_LOCAL = "pip install 'lam3db[local]'"
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[^\]]*\])?\s*(?P<bounds>[^;]*)(?P<mark>.*)")
 _BOUND = re.compile(r"(?P<sign>>=|<=|==|<|>)\s*(?P<version>[\d.]+)")
 _HUB = "HF_TOKEN"
@@ -54,36 +50,30 @@ _ASK_CUDA = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: ``detail`` is what was found, ``cure`` what to do where not ok."""
-
-    name: str
-    state: State
-    detail: str
-    cure: str = ""
-
-
-class Wanted(NamedTuple):
-    """A config to look at; ``named`` by the user, so that a fault is an error."""
-
-    name: str
-    named: bool
-
-
 def examine(
-    url: str | None = None, models: Sequence[str] = (), judges: Sequence[str] = ()
+    url: str | None = None,
+    models: Sequence[str] = (),
+    judges: Sequence[str] = (),
+    runtime: str | None = None,
 ) -> list[Check]:
-    """Look at everything, in the order in which things are needed; raises nothing of its own.
+    """Look at everything, in the order in which things are needed.
 
     Without names every configured model and judge is looked at, and what is not there is a
     warning, but for the demo's own.
+
+    Raises:
+        Lam3Error: the runtime config cannot be read.
+
     """
+    settings = plain_runtime() if runtime is None else load_runtime_config(runtime).config
     checks = [_python(), _base(), _stack(needed=bool(models))]
     checks += _database(url)
     checks += [_gpu(), _offline(), _proxies(), _keys()]
-    checks += [_model(wanted) for wanted in _wanted("models", models, any_named=bool(judges))]
-    checks += [_judge(wanted) for wanted in _wanted("judges", judges, any_named=bool(models))]
+    checks += [
+        check_model(wanted, settings)
+        for wanted in _wanted("models", models, any_named=bool(judges))
+    ]
+    checks += [check_judge(wanted) for wanted in _wanted("judges", judges, any_named=bool(models))]
     return checks
 
 
@@ -114,7 +104,7 @@ def _stack(*, needed: bool) -> Check:
     if faults:
         state: State = "fail" if needed else "warn"
         what = "without it no model runs and no classifier judges; reports and SQL work"
-        return Check("model stack", state, f"{'; '.join(faults)} ({what})", _LOCAL)
+        return Check("model stack", state, f"{'; '.join(faults)} ({what})", LOCAL)
     if _version("torchvision") is not None:
         found += f", torchvision {_version('torchvision')}"
         cure = "pip uninstall torchvision, unless `lam3db smoke` works with it"
@@ -261,7 +251,7 @@ def _gpu() -> Check:
         return Check("GPU", "ok", "none seen (no nvidia-smi): models run on the CPU")
     shown = "; ".join(f"{gpu['name']}, {gpu['memory']}, driver {gpu['driver']}" for gpu in gpus)
     if _version("torch") is None:
-        return Check("GPU", "warn", f"{shown}; torch is not installed", _LOCAL)
+        return Check("GPU", "warn", f"{shown}; torch is not installed", LOCAL)
     try:
         words = [sys.executable, "-c", _ASK_CUDA]
         done = subprocess.run(  # noqa: S603 - our own interpreter and a fixed program
@@ -294,8 +284,15 @@ def _offline() -> Check:
 
 def _proxies() -> Check:
     names = [name for upper in _PROXIES for name in (upper, upper.lower())]
-    found = [f"{name}={redact(os.environ[name])}" for name in names if os.environ.get(name)]
-    return Check("proxies", "ok", ", ".join(found) or "none set")
+    given = [name for name in names if os.environ.get(name)]
+    shown = ", ".join(f"{name}={redact(os.environ[name])}" for name in given) or "none set"
+    urls = [name for name in given if not name.upper().startswith("NO_")]
+    faults = [fault for name in urls if (fault := proxy_fault(os.environ[name], name))]
+    if faults:
+        return Check(
+            "proxies", "warn", f"{shown}; {'; '.join(faults)}", "set it again, or unset it"
+        )
+    return Check("proxies", "ok", shown)
 
 
 def _keys() -> Check:
@@ -329,71 +326,3 @@ def _in_file(name: str) -> str:
 
 def _is_clean(value: str) -> bool:
     return not value or re.fullmatch(r"[^\s'\"]+", value) is not None
-
-
-def _model(wanted: Wanted) -> Check:
-    title = f"model {wanted.name}"
-    try:
-        config = load_model_config(wanted.name)
-        return Check(title, "ok", _describe_model(config))
-    except Lam3Error as error:
-        return _fault(title, error, wanted)
-
-
-def _describe_model(config: ModelConfig) -> str:
-    """Return what is known of the model without hashing gigabytes; raise what is wrong."""
-    if config.kind != "transformers":
-        from lam3db.plugins import model_kind
-
-        runtime = load_runtime_config("runtime").config
-        plan = model_kind(config.kind).describe(config, runtime, _ignore)
-        return f"{config.kind}: {plan.version.digest.hex()[:12]}"
-    from lam3db.models.weights import find_checkpoint
-
-    checkpoint = find_checkpoint(config)
-    names = (*checkpoint.weights, *checkpoint.settings)
-    size = sum((checkpoint.folder / name).stat().st_size for name in names)
-    revision = f", revision {checkpoint.revision[:12]}" if checkpoint.revision else ""
-    text = f"{checkpoint.folder}: {len(names)} files, {_size(size)}{revision}"
-    return "; ".join((text, *checkpoint.notes))
-
-
-def _size(count: int) -> str:
-    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / MIB:.1f} MiB"
-
-
-def _judge(wanted: Wanted) -> Check:
-    title = f"judge {wanted.name}"
-    try:
-        config = load_judge_config(wanted.name)
-        return Check(title, "ok", _describe_judge(config))
-    except Lam3Error as error:
-        return _fault(title, error, wanted)
-
-
-def _describe_judge(config: JudgeConfig) -> str:
-    from lam3db.plugins import judge_maker
-
-    identity = judge_maker(config.kind).describe(config, _ignore)
-    sees = "+".join(str(part) for part in identity.sees)
-    return f"{config.kind} {identity.version}, digest {identity.digest.hex()[:12]}, sees {sees}"
-
-
-def _ignore(_name: str, _done: int, _total: int) -> None:
-    """Hear of hashing, and say nothing."""
-
-
-def _fault(title: str, error: Lam3Error, wanted: Wanted) -> Check:
-    """Return a fault; big weights that nobody asked for are only a warning, and a short one."""
-    text = redact(str(error))
-    if isinstance(error, MissingDependencyError):
-        return Check(title, "fail" if wanted.named else "warn", text, _LOCAL)
-    grave = wanted.named or _DEMO in wanted.name.split("-")
-    if not grave and not isinstance(error, ConfigError):
-        cure = f"lam3db doctor --{title} tells what is missing"
-        return Check(title, "warn", "not ready on this machine", cure)
-    lines = [line.strip() for line in text.split("\n")]
-    cure = "put right what is listed here, or leave it out"
-    if len(lines) > 1 and lines[-1].startswith("Fetch"):
-        cure = lines.pop()
-    return Check(title, "fail" if grave else "warn", "\n".join(lines), cure)

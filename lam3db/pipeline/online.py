@@ -21,7 +21,7 @@ from lam3db.endpoints.keys import find_key
 from lam3db.endpoints.options import endpoint_of
 from lam3db.endpoints.proxy import is_loopback, proxy_for
 from lam3db.errors import ConfigError, Lam3Error, did_you_mean
-from lam3db.pipeline.doctor import Check, State
+from lam3db.pipeline.doctor_check import Check, State
 from lam3db.redaction import redact
 
 if TYPE_CHECKING:

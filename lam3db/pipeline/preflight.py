@@ -40,7 +40,7 @@ def preflight(jobs: Sequence[GenerateJob], judges: Sequence[JudgeConfig], watch:
     for judge in judges:
         describe_judge = plugins.judge_maker(judge.kind).describe
         _hear(faults, partial(describe_judge, judge, watch.hashing))
-        if judge.ends_on is None or judge.ends_on >= datetime.now(UTC).date():
+        if not has_ended(judge):
             _hear(faults, partial(_find_way, judge))
     raise_all(faults)
 
@@ -58,6 +58,11 @@ def _find_way(config: JudgeConfig | ModelConfig) -> None:
     options = endpoint_of(config)
     if options is not None:
         way_to(options, config.name)
+
+
+def has_ended(judge: JudgeConfig) -> bool:
+    """Tell whether a judge's service answers no more, so that it needs no key."""
+    return judge.ends_on is not None and judge.ends_on < datetime.now(UTC).date()
 
 
 def way_fault(config: JudgeConfig | ModelConfig) -> Lam3Error | None:

@@ -11,15 +11,19 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from lam3db.cli.doctor import doctor
-from lam3db.pipeline.doctor import Check, _numbers, _within, examine
+from lam3db.pipeline.doctor import _numbers, _within, examine
 from lam3db.resources import shipped
 from lam3db.store.engine import open_store
+
+if TYPE_CHECKING:
+    from lam3db.pipeline.doctor_check import Check
 
 SECRET = "q7Xw9ZkLmN3p"  # noqa: S105 - of no use anywhere
 app = typer.Typer()
@@ -220,7 +224,7 @@ def test_looking_at_models_and_judges_imports_no_model_stack() -> None:
 
 def test_a_terminal_folds_details_between_words_and_leaves_cures_whole() -> None:
     program = (
-        "from lam3db.cli.doctor import show; from lam3db.pipeline.doctor import Check;"
+        "from lam3db.cli.doctor import show; from lam3db.pipeline.doctor_check import Check;"
         "show([Check('judge x', 'warn', 'a detail of many words ' * 5, 'ssh ' + 'x' * 70)])"
     )
     ours, theirs = pty.openpty()
@@ -314,3 +318,48 @@ def test_versions_are_compared_as_numbers(installed: str, bounds: str, inside: b
 
 def test_a_version_is_what_stands_before_its_suffix() -> None:
     assert _numbers("2.13.0rc1") == (2, 13)
+
+
+def test_a_missing_key_is_a_fault_of_who_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A_KEY", raising=False)
+    ends = "endpoint: {url: 'https://api.example/v1', key_env: A_KEY}\n"
+    write("m.yaml", f"family: endpoint\nsource: some/model\n{ends}")
+    write("j.yaml", f"kind: openai-moderation\nsettings:\n  {ends}")
+    for name, option in (("model m.yaml", "models"), ("judge j.yaml", "judges")):
+        file = name.split()[1]
+        check = find(name, examine(**{option: [file]}))
+        assert (check.state, "set A_KEY in the environment" in check.detail) == ("fail", True)
+        monkeypatch.setenv("A_KEY", SECRET)
+        check = find(name, examine(**{option: [file]}))
+        assert (check.state, "A_KEY set in the environment" in check.detail) == ("ok", True)
+        assert SECRET not in check.detail
+        monkeypatch.delenv("A_KEY")
+    write("gone.yaml", f"kind: openai-moderation\nends_on: 2020-01-01\nsettings:\n  {ends}")
+    check = find("judge gone.yaml", examine(judges=["gone.yaml"]))
+    assert (check.state, "ended on 2020-01-01" in check.detail) == ("ok", True)
+
+
+def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"nothing://user:{SECRET}@host")
+    check = find("proxies", examine(models=["demo-llava"]))
+    assert check.state == "warn"
+    assert "HTTPS_PROXY" in check.detail
+    assert SECRET not in check.detail
+
+
+def test_a_models_stops_and_room_are_told(folder: Path) -> None:
+    check = find("model demo-llava", examine(models=["demo-llava"]))
+    assert check.state == "ok"
+    assert "an answer ends at" in check.detail
+    assert "context of 2048 tokens, an image takes 64, an answer up to 256" in check.detail
+    write("long.yaml", "max_new_tokens: 2000\nquantization: {enabled: false}\n")
+    check = find("model demo-llava", examine(models=["demo-llava"], runtime="long.yaml"))
+    assert check.state == "fail"
+    assert "nothing is left for the prompt: ask for less" in check.detail
+    shutil.copytree(shipped("data", "demo", "llava"), folder / "odd")
+    for name in ("processor_config.json",):
+        path = folder / "odd" / name
+        path.write_text(path.read_text().replace('"patch_size": 8', '"patch_size": 16'))
+    write("odd.yaml", "family: llava\nsource: odd\n")
+    check = find("model odd.yaml", examine(models=["odd.yaml"]))
+    assert (check.state, "the processor contradicts the model" in check.detail) == ("fail", True)

@@ -15,7 +15,7 @@ from lam3db.errors import ConfigError, NotFoundError
 from lam3db.pipeline.online import reach
 
 if TYPE_CHECKING:
-    from lam3db.pipeline.doctor import Check
+    from lam3db.pipeline.doctor_check import Check
 
 KEY = "sk-loopback-0123456789abcdef"
 SNAPSHOT = "omni-moderation-2024-09-26"
