@@ -62,14 +62,18 @@ class Joiner:
         self._used: set[Key] = set()
         self._count = self._alone = 0
 
-    def partner(self, line: int, values: Mapping[str, Any]) -> Any:
-        """Return what stands beside a row: an object, or a list; ABSENT for none."""
+    def partner(self, values: Mapping[str, Any]) -> Any:
+        """Return what stands beside a row: an object, or a list; ABSENT for none.
+
+        Raises:
+            InputError: a column has the name that the other file's rows have here.
+
+        """
         join, at = self._joined.join, self._count
         self._count += 1
         if join.name in values:
-            what = "is a column here, and a joined file is called so: choose another name, as: ..."
-            self._faults.add(line, join.name, what)
-            return ABSENT
+            what = f"{join.name!r} is a column here, and a joined file is called so"
+            raise InputError(f"{self._faults.path}: join: {what}: choose another name, as: ...")
         if not join.by:
             return self._joined.rows[at] if at < len(self._joined.rows) else ABSENT
         key = self._key(values)

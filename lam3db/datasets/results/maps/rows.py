@@ -156,7 +156,7 @@ class RowReader:
     def _with_partners(self, row: Row) -> Mapping[str, Any]:
         if not self._beside:
             return row.values
-        partners = {name: one.partner(row.line, row.values) for name, one in self._beside}
+        partners = {name: one.partner(row.values) for name, one in self._beside}
         found = {name: one for name, one in partners.items() if one is not ABSENT}
         return {**row.values, **found}
 
