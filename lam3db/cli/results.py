@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def import_results(
-    file: Annotated[
-        Path | None, typer.Argument(help="A file, or a folder for formats that are folders.")
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...", help="Files, folders or patterns; packed or not. One import."
+        ),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--format", "-f", help="A format we know: see --formats.")
@@ -65,8 +68,9 @@ def import_results(
 ) -> None:
     """Read answers and labels that others stored, in a known format or any table with a map.
 
-    CSV, TSV, JSON, JSONL, Parquet and XLSX. Judges and annotators of the file become judges with
-    an origin; its answers can be judged by ours too. An attempt without an answer is counted as
+    CSV, TSV, JSON, JSONL, Parquet, XLSX and .js with one value, as they are or as .gz, .bz2, .xz
+    or .zip. Several files are one import. Judges and annotators of the file become judges with an
+    origin; its answers can be judged by ours too. An attempt without an answer is counted as
     not generated. If anything is wrong, all that is wrong is told by row and column and nothing is
     stored; reading a file again changes nothing.
 
@@ -78,19 +82,19 @@ def import_results(
     if formats or guide:
         _list() if formats else _guide(output)
         return
-    if file is None:
+    if not files:
         raise ConfigError("name the FILE to read; --formats lists what we know")
     if suggest:
         from lam3db.datasets.results.suggest import suggested_map
 
-        typer.echo(suggested_map(file), nl=False)
+        typer.echo(suggested_map(files[0]), nl=False)
         return
     if (output is None) == (mapping is None):
         raise ConfigError(
             "say how to read the file: --format NAME (--formats lists them) or --map FILE"
         )
     options = {"dataset": name, "model": model, "settings": pairs(settings, "--set")}
-    job = _job(file, output, mapping, images, options)
+    job = _job(files, output, mapping, images, options)
     first = job.first_replicate if first_replicate is None else first_replicate
     job = replace(job, repeats=_repeats(repeats) or job.repeats, first_replicate=first)
     if dry_run:
@@ -140,15 +144,17 @@ def _list() -> None:
 
 
 def _job(
-    file: Path,
+    files: list[Path],
     output: str | None,
     mapping: Path | None,
     images: Path | None,
     options: dict[str, Any],
 ) -> ImportJob:
+    from lam3db.datasets.files.sources import name_of
     from lam3db.datasets.images import ImageFolder
     from lam3db.datasets.results.formats import (
         FIRST_REPLICATE,
+        FOLDERS,
         REPEATS,
         ReadOptions,
         reader_of,
@@ -161,15 +167,26 @@ def _job(
     asked = ReadOptions(images=ImageFolder(images), **options)
     if mapping is None:
         reader, origin = reader_of(output or ""), {"format": output}
-        repeats = REPEATS.get(output or "")
+        repeats, read_all = REPEATS.get(output or ""), None
     else:
         from lam3db.datasets.results.map import read_map
 
         found = read_map(mapping)
         reader, origin = found.read, {"map": mapping.name, "digest": found.digest.hex()}
-        repeats = found.shape.repeats
+        repeats, read_all = found.shape.repeats, found.read_all
     first = FIRST_REPLICATE.get(output or "") if mapping is None else None
-    return ImportJob(file, reader, asked, origin, asked.dataset or file.stem, repeats, first)
+    return ImportJob(
+        files[0],
+        reader,
+        asked,
+        origin,
+        asked.dataset or name_of(files),
+        repeats,
+        first,
+        others=tuple(files[1:]),
+        read_all=read_all,
+        folders=output in FOLDERS,
+    )
 
 
 def _tell_survey(seen: Survey) -> None:

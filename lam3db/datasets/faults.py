@@ -22,8 +22,8 @@ class Faults:
     """The faults of one file, by line (from 1) and field.
 
     ``unit`` is what its places are called: a line, a row of a sheet, a record of a JSON file.
-    Who reads a folder sets ``file`` to the file it is in, and faults name it. ``remarks`` are what
-    was noticed beside: they refuse nothing.
+    Who reads a folder sets ``file`` to the file it is in, and faults name it; who reads several
+    sources sets ``source``. ``remarks`` are what was noticed beside: they refuse nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class Faults:
         self.path = path
         self.count = 0
         self.unit = "line"
-        self.file = ""
+        self.file = self.source = ""
         self.remarks = Remarks()
         self._kept: list[tuple[str, int, str]] = []
 
@@ -40,8 +40,13 @@ class Faults:
         self.count += 1
         if len(self._kept) < _KEPT:
             at = place or (f"{self.unit} {line}" if line else "")
-            told = ", ".join(filter(None, [self.file, at, field or ""]))
-            self._kept.append((self.file, line or 0, f"{told}: {what}" if told else what))
+            told = ", ".join(filter(None, [self.within, at, field or ""]))
+            self._kept.append((self.within, line or 0, f"{told}: {what}" if told else what))
+
+    @property
+    def within(self) -> str:
+        """The file that is read, where there are several; else ''."""
+        return "/".join(filter(None, (self.source, self.file)))
 
     def extend(self, other: Faults) -> None:
         """Take over another's faults."""

@@ -188,8 +188,8 @@ class _Look:
         seen = self.seen
         if seen.first is None:
             seen.first, seen.unit = record, self.faults.unit
-        if self.faults.file != (seen.files[-1][1] if seen.files else ""):
-            seen.files.append((seen.count, self.faults.file))
+        if self.faults.within != (seen.files[-1][1] if seen.files else ""):
+            seen.files.append((seen.count, self.faults.within))
         sample, group = self._sample(record), self._group(record)
         name = record.dataset or self.dataset
         if name not in seen.members:

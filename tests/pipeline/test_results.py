@@ -120,7 +120,8 @@ def _artifacts(folder: Path, changed: dict[str, object]) -> ImportJob:
         parameters = {"model": "m", "method": "PAIR", "evaluation_date": "2024-10-14"}
         made = {"parameters": parameters, "jailbreaks": said}
         (folder / f"{name}.json").write_text(json.dumps(made))
-    return ImportJob(folder, reader_of("jailbreakbench"), ReadOptions(), {}, "jbb")
+    reader = reader_of("jailbreakbench")
+    return ImportJob(folder, reader, ReadOptions(), {}, "jbb", folders=True)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,11 @@ _BATCH = 1000
 _AT_ONCE = 20
 """Rows of a Parquet file as Python values: a few bytes in a dictionary may stand for megabytes."""
 _SNIFFED = 1 << 16
+_ASSIGNED = re.compile(
+    r"^\s*(?:(?://[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)\s*)*(?:['\"]use strict['\"];?\s*)?"
+    r"(?:export\s+default\s+|(?:export\s+)?(?:(?:var|let|const)\s+)?[\w$.]+\s*(?::\s*[\w<>\[\]]+\s*)?=\s*)",
+)
+"""What stands before the value of a script that only gives one value a name."""
 _LIST_NAMES = ("data", "results", "records", "rows", "examples", "items", "jailbreaks")
 
 
@@ -90,9 +96,11 @@ def read_records(path: Path, faults: Faults, options: FileOptions = PLAIN) -> It
 
     """
     kind = kind_of(path)
-    faults.unit = {".xlsx": "row", ".json": "record", ".parquet": "row"}.get(kind, "line")
+    faults.unit = {".xlsx": "row", ".json": "record", ".js": "record", ".parquet": "row"}.get(
+        kind, "line"
+    )
     try:
-        yield from _READERS[kind](path, faults, options)
+        yield from KINDS[kind](path, faults, options)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -104,8 +112,8 @@ def kind_of(path: Path) -> str:
     if path.is_dir():
         raise InputError(f"{path} is a folder: name the file")
     kind = path.suffix.lower()
-    if kind not in _READERS:
-        raise InputError(f"{path}: {', '.join(_READERS)} are read, not {kind or 'this'!r}")
+    if kind not in KINDS:
+        raise InputError(f"{path}: {', '.join(KINDS)} are read, not {kind or 'this'!r}")
     if not path.is_file():
         raise InputError(f"{path} is no regular file")
     return kind
@@ -152,11 +160,7 @@ def _jsonl(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
 
 def _json(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
     """Yield the records of a document: a list, an object by key, or either below a name."""
-    if path.stat().st_size > LARGEST_JSON:
-        raise InputError(
-            f"{path}: is larger than {LARGEST_JSON // MIB} MiB, and a JSON document is read as a "
-            "whole: write one object per line (.jsonl)"
-        )
+    _refuse_large(path)
     try:
         document = parse_json(path.read_text(options.encoding or _marked(path) or "utf-8-sig"))
     except UnicodeError:
@@ -167,18 +171,42 @@ def _json(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
             yield from _jsonl(path, faults, options)
             return
         raise InputError(f"{path}: {error}") from None
+    yield from _document_rows(path, document, faults, options)
+
+
+def _refuse_large(path: Path) -> None:
+    if path.stat().st_size > LARGEST_JSON:
+        raise InputError(
+            f"{path}: is larger than {LARGEST_JSON // MIB} MiB, and a JSON document is read as a "
+            "whole: write one object per line (.jsonl)"
+        )
+
+
+def _document_rows(
+    path: Path, document: Any, faults: Faults, options: FileOptions
+) -> Iterator[Row]:
+    """Yield the records of a document; those of the Hugging Face viewer out of their ``row``."""
     ids = options.ids or "id"
     for number, (key, value) in enumerate(_found(path, document, options), 1):
-        if not isinstance(value, dict):
+        record = _unwrapped(value)
+        if record is None:
             faults.add(number, None, f"not an object but {shown(value)}")
         elif key is None:
-            yield Row(number, value)
+            yield Row(number, record)
         else:
-            if value.get(ids, key) != key:
+            if record.get(ids, key) != key:
                 faults.remarks.note(
                     f"records with {shown(ids)} of their own, not that of their key"
                 )
-            yield Row(number, {ids: key, **value})
+            yield Row(number, {ids: key, **record})
+
+
+def _unwrapped(value: Any) -> Mapping[str, Any] | None:
+    """Return a record, out of its ``row`` where Hugging Face's viewer wrapped it; else None."""
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("row")
+    return inner if "row_idx" in value and isinstance(inner, dict) else value
 
 
 def _looks_like_lines(path: Path) -> bool:
@@ -307,7 +335,23 @@ def _cell(cell: Any, number: int, header: Sequence[str] | None, faults: Faults) 
     return _plain(value)
 
 
-_READERS: Mapping[str, Callable[[Path, Faults, FileOptions], Iterator[Row]]] = {
+def _js(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
+    """Yield the records of a script that gives one value a name: ``var data = [...];``."""
+    _refuse_large(path)
+    encoding = options.encoding or _marked(path) or "utf-8-sig"
+    try:
+        text = path.read_text(encoding)
+        value = _ASSIGNED.sub("", text, count=1).rstrip().removesuffix(";")
+        document = parse_json(value)
+    except UnicodeError:
+        raise InputError(f"{path}: not {encoding}: say which encoding it has") from None
+    except ValueError as error:
+        message = f"{path}: one value in JSON is read (`var data = [...];`), not this script: "
+        raise InputError(f"{message}{error}") from None
+    yield from _document_rows(path, document, faults, options)
+
+
+KINDS: Mapping[str, Callable[[Path, Faults, FileOptions], Iterator[Row]]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".txt": _csv,
@@ -315,5 +359,7 @@ _READERS: Mapping[str, Callable[[Path, Faults, FileOptions], Iterator[Row]]] = {
     ".ndjson": _jsonl,
     ".json": _json,
     ".parquet": _parquet,
+    ".js": _js,
     ".xlsx": _xlsx,
 }
+"""Ending -> how a file of this kind is read."""

@@ -70,6 +70,9 @@ ANOTHER_RUN: Mapping[str, str] = {
 }
 """What to say where answers of a second run meet those of a first."""
 
+FOLDERS = frozenset({"jailbreakbench", "mm-safetybench"})
+"""Formats that read a folder as a whole; of others each file of a folder is read by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:

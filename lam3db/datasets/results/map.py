@@ -152,18 +152,24 @@ class ResultMap:
         yield from self.read_all([path], faults, options, path.stem)
 
     def read_all(
-        self, paths: Sequence[Path], faults: Faults, options: ReadOptions, name: str
+        self,
+        paths: Sequence[Path],
+        faults: Faults,
+        options: ReadOptions,
+        name: str,
+        labels: Sequence[str] = (),
     ) -> Iterator[ResultRecord]:
         """Yield the attempts of several files that are one import, called ``name``.
 
-        What the map names must be in one of them; ``faults`` name the file that they are in.
+        What the map names must be in one of them; ``faults`` name the file that they are in, by
+        ``labels`` where there are any.
         """
         options.only()
         reader = RowReader(self.shape, faults, options, name)
         ours, before = 0, faults.count
-        for path in paths:
+        for path, label in zip(paths, labels or [path.name for path in paths], strict=True):
             if len(paths) > 1:
-                faults.file = path.name
+                faults.file = label
             reader.open(path, self._joins(path.parent), empty=has_empty_cells(path))
             for row in read_records(path, faults, self.shape.file):
                 here = faults.count
