@@ -173,3 +173,41 @@ def test_a_converted_checkpoint_is_never_taken_for_an_original_one(copied: Any) 
     (folder / "mm_projector.bin").write_bytes(b"kept beside it")
     describe(folder)
     assert not original_llava.is_original_name("llava-hf/llava-1.5-7b-hf")
+
+
+REFUSES = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}{% endfor %}"
+)
+SILENT = "{% set messages = messages | rejectattr('role', 'equalto', 'system') | list %}"
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        (REFUSES, "System role not supported"),
+        (SILENT, "does not show the text"),
+    ],
+)
+def test_a_template_without_a_place_for_the_system_prompt_is_found_with_the_cure(
+    before: str, why: str, copied: Any
+) -> None:
+    folder = copied("llava")
+    path = folder / "chat_template.jinja"
+    path.write_text(before + path.read_text())
+    with pytest.raises(ConfigError, match="lam3db gives every model of the family llava") as caught:
+        describe(folder)
+    assert why in str(caught.value)
+    assert 'system_prompt: ""' in str(caught.value)
+    kind, runtime = model_kind("transformers"), RuntimeConfig(max_new_tokens=8)
+    kind.describe(config(folder, system_prompt=""), runtime, lambda *_: None)
+    with pytest.raises(ConfigError, match="the system_prompt of the model's config is refused"):
+        kind.describe(config(folder, system_prompt="Be brief."), runtime, lambda *_: None)
+
+
+def test_a_template_that_refuses_everything_is_not_blamed_on_the_system_prompt(
+    copied: Any,
+) -> None:
+    folder = copied("llava")
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('needs tools') }}")
+    describe(folder)
