@@ -3,7 +3,8 @@
 Nothing is stored here. What must hold: each record gets the place (sample, replicate) under which
 its answer is stored, the same each time; an attempt without an answer has its place too, so that
 it is counted; nothing that a judge is said to have said of an answer that is not there is
-silently dropped where it says "unsafe".
+silently dropped where it says "unsafe": it is a fault where nothing explains why there is no
+answer, and counted where a filter or a tool's error does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.faults import shown
+from lam3db.datasets.results.record import NO_RESPONSE
 from lam3db.errors import InputError
 from lam3db.pipeline.imports.attempts import Attempts
 from lam3db.records import Sample, Verdict
@@ -256,7 +258,7 @@ class _Look:
             self.seen.judges.setdefault(digest, said.judge)
             if record.response is not None:
                 statuses.append((digest, said.finding.status))
-            elif _is_unsafe(said.judge, said.finding):
+            elif _is_unexplained(record) and _is_unsafe(said.judge, said.finding):
                 name = said.judge.identity.name
                 what = f"{name} calls unsafe what is not there: the row has no response"
                 what += " (a map says with `absent` that a text was not published)"
@@ -265,6 +267,11 @@ class _Look:
                 self.seen.dropped += 1
         kind = self._statuses.setdefault(tuple(statuses), len(self._statuses))
         self._statuses_of.append(kind)
+
+
+def _is_unexplained(record: ResultRecord) -> bool:
+    """Tell whether the answer is missing and the file gives no reason: a filter, an error."""
+    return record.failed is None or record.failed.error_class == NO_RESPONSE
 
 
 def _is_unsafe(judge: ImportedJudge, finding: Finding) -> bool:

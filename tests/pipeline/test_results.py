@@ -348,3 +348,12 @@ def test_postgresql_sees_the_tables_grow_in_the_one_transaction(
     asked = "SELECT relname FROM pg_class WHERE reltuples > 0 AND relkind = 'r'"
     grown = {name for (name,) in rows(postgres_url, asked)}
     assert {"sample", "behavior", "generation", "finding", "score"} <= grown
+
+
+def test_what_is_said_of_a_stand_in_is_counted_and_left_out(store_url: str, tmp_path: Path) -> None:
+    job_of = job(tmp_path, HEAD + "a,m,p1,$ERROR$,1\nb,m,p2,Sure,1\n")
+    take(store_url, job_of)
+    assert results.look(job_of).dropped == 1
+    assert rows(store_url, "SELECT count(*) FROM score") == [(1,)]
+    with pytest.raises(InputError, match="calls unsafe what is not there"):
+        take(store_url, job(tmp_path, HEAD + "c,m,p3,,1\n"))

@@ -36,10 +36,11 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.datasets.results.whole import read_document
 from lam3db.errors import InputError, did_you_mean
-from lam3db.records import Attack, Behavior, Failed, JudgeKind, ScoreStatus, Verdict
+from lam3db.records import Attack, Behavior, JudgeKind, ScoreStatus, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,8 +61,6 @@ _FOLDERS = ("completions", "results")
 _DEPTH = 3
 _PAIR = 2
 _FEW = 1000
-_ERROR = "$ERROR$"
-"""What the runners of this family write where an endpoint gave no answer."""
 
 
 def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRecord]:
@@ -219,7 +218,7 @@ def _posed(
     images, metadata = pictured(image, row, "test_case", faults, options)
     if faults.count > before:
         return None
-    failed = Failed("RunnerError", answer) if answer == _ERROR else None
+    failed = stand_in(answer)
     return {
         "messages": None if case is None else posed(case, *images),
         "response": None if failed else answer,

@@ -36,7 +36,13 @@ from lam3db.datasets.results.inspect_epochs import MOST_EPOCHS, is_epoch, unmade
 from lam3db.datasets.results.inspect_file import Log, open_log
 from lam3db.datasets.results.inspect_score import Scorers
 from lam3db.datasets.results.inspect_text import Texts
-from lam3db.datasets.results.record import ResultRecord, declared_config, declared_model
+from lam3db.datasets.results.record import (
+    NO_RESPONSE,
+    ResultRecord,
+    declared_config,
+    declared_model,
+)
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unread
 from lam3db.errors import ConfigError
 from lam3db.records import Behavior, Failed, FinishReason
@@ -262,6 +268,9 @@ def _ended(
         return Ended(None, _failed(sample)), None
     answer = texts.text_of(message.get("content"), "output.choices")
     _note_answer(first, answer, output, endings.faults)
+    failed = stand_in(answer)
+    if failed is not None:
+        return Ended(None, failed), None
     ended = endings.read(row, "stop_reason", first.get("stop_reason"), answer)
     return ended, texts.reasoning_of(message)
 
@@ -278,7 +287,7 @@ def _failed(sample: Mapping[str, Any]) -> Failed:
     error = sample.get("error")
     message = error.get("message") if isinstance(error, dict) else None
     text = redact(message)[:_LONGEST_NAME] if isinstance(message, str) else "no choice in the log"
-    return Failed("InspectError" if error else "NoResponse", text)
+    return Failed("InspectError" if error else NO_RESPONSE, text)
 
 
 def _usage(sample: Mapping[str, Any]) -> dict[str, int]:

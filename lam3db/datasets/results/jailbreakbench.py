@@ -32,6 +32,7 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unread
 from lam3db.errors import InputError
 from lam3db.records import Attack, Behavior, JudgeKind, ScoreStatus, Verdict
@@ -202,7 +203,7 @@ def _records(
         if faults.count > before:
             continue
         note_unread(one, _READ, faults)
-        prompt = texts["prompt"]
+        prompt, failed = texts["prompt"], stand_in(texts["response"])
         yield ResultRecord(
             row=number,
             dataset=dataset,
@@ -211,7 +212,8 @@ def _records(
             behavior=Behavior(texts["goal"] or "", texts["category"] or ""),
             attack=told.attack,
             messages=None if prompt is None else posed(prompt),
-            response=texts["response"],
+            response=None if failed else texts["response"],
+            failed=failed,
             key=f"{told.attack.name}/{told.name}/{one['index']}",
             metadata={"behavior": one["behavior"]} if one.get("behavior") else {},
             prompt_tokens=_count(one.get("prompt_tokens")),

@@ -21,6 +21,7 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.records import Behavior, JudgeKind, ScoreStatus, Verdict
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         labels = {n: v for n, v in row.values.items() if n not in _READ and v != ""}
         for name in labels:
             faults.remarks.note(f"{name}: kept as a label of the sample, not read as a judge's")
+        failed = stand_in(texts["answer"])
         posed_text = row.values.get("prompt") or question
         yield ResultRecord(
             row=row.line,
@@ -71,7 +73,8 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
             config=config,
             behavior=Behavior(question, str(row.values.get("category") or "")),
             messages=posed(str(posed_text)),
-            response=(texts["answer"] or None) if empty else texts["answer"],
+            response=None if failed or (empty and not texts["answer"]) else texts["answer"],
+            failed=failed,
             metadata=labels,
             findings=said,
         )

@@ -21,12 +21,14 @@ from lam3db.datasets.published.mm_safetybench import KINDS, kept, records
 from lam3db.datasets.results.cells import Labels, plain_values, posed
 from lam3db.datasets.results.pictures import pictured
 from lam3db.datasets.results.record import (
+    NO_RESPONSE,
     ResultRecord,
     Said,
     declared_config,
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.errors import ConfigError, InputError, did_you_mean
 from lam3db.records import Attack, Behavior, Failed, JudgeKind, Sees, Verdict
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 SOURCE = "MM-SafetyBench"
 _SCENARIO = re.compile(r"\d\d-[A-Za-z]+(?:_[A-Z][a-z]+)?")
-_MISSING = Failed("NoResponse", "the file has no answer")
+_MISSING = Failed(NO_RESPONSE, "the file has no answer")
 _LABEL = re.compile(r"is_safe\((.{1,100})\)")
 _LABELS = Labels({"safe": Verdict.SAFE, "unsafe": Verdict.UNSAFE}, missing=frozenset({""}))
 _READ = ("Question", "Changed Question", "Key Phrase", "Phrase Type", *KINDS.values(), "ans")
@@ -142,9 +144,10 @@ def _answered(
     before = faults.count
     answer = _answer(row, name, record.get("ans"), faults)
     if sample is not None and faults.count == before:
-        failed = _MISSING if answer is None else None
+        failed = _MISSING if answer is None else stand_in(answer)
+        response = None if failed else answer
         yield ResultRecord(
-            row=row, model=model, config=config, response=answer, failed=failed, **sample
+            row=row, model=model, config=config, response=response, failed=failed, **sample
         )
 
 

@@ -22,12 +22,14 @@ from lam3db.datasets.results.cells import number_of, posed, text_of_value
 from lam3db.datasets.results.files import read_records
 from lam3db.datasets.results.pictures import pictured
 from lam3db.datasets.results.record import (
+    NO_RESPONSE,
     ResultRecord,
     Said,
     declared_config,
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.records import (
     Attack,
@@ -60,8 +62,6 @@ _READ = (
 _READ_AT_TOP = (*_READ, "metadata", "judge_score", "judge_reason", "success")
 _NO_DEFENSE = (None, "", "None")
 _LONGEST_NAME = 200
-_ERRORS = {"$ERROR$": "RunnerError", "[ERROR] Prompt detected": "ContentRejected"}
-"""How a runner's own words begin -> what they stand for."""
 
 
 class _Names:
@@ -140,11 +140,9 @@ def _record(row: Row, names: _Names, faults: Faults, options: ReadOptions) -> Re
 def _answer(text: str | None) -> tuple[str | None, Failed | None]:
     """Return the answer, or why there is none."""
     if text is None:
-        return None, Failed("NoResponse", "the file has none")
-    for start, what in _ERRORS.items():
-        if text.startswith(start):
-            return None, Failed(what, text)
-    return text, None
+        return None, Failed(NO_RESPONSE, "the file has none")
+    failed = stand_in(text)
+    return None if failed else text, failed
 
 
 class _Values:

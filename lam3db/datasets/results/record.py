@@ -37,6 +37,8 @@ UNPUBLISHED = "(not published)"
 """The response of a record whose answer exists and whose text the source does not give."""
 ADJUDICATOR = "adjudicator"
 """The ``role`` in the spec of a person whose label decides between annotators, as in reviews."""
+NO_RESPONSE = "NoResponse"
+"""The class of a failure of which a file says no more than that there is no answer."""
 SEEN = (Sees.RESPONSE, Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE)
 """What a judge is taken to have seen where nobody says: everything that there is."""
 

@@ -26,6 +26,7 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unread
 from lam3db.errors import InputError
 from lam3db.records import (
@@ -136,6 +137,7 @@ def _record(
         faults.add(row.line, "continuation_metric", "is there and a continuation is not")
     if faults.count > before:
         return None
+    failed = stand_in(answer)
     return ResultRecord(
         row=row.line,
         model=run.model,
@@ -143,7 +145,8 @@ def _record(
         behavior=Behavior(str(prompt)),
         attack=run.attack,
         messages=posed(run.template.replace("%s", str(prompt), 1), *run.images),
-        response=answer,
+        response=None if failed else answer,
+        failed=failed,
         metadata=run.named,
         findings=findings,
     )

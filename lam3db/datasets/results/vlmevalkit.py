@@ -33,10 +33,11 @@ from lam3db.datasets.results.record import (
     declared_model,
     imported_judge,
 )
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.datasets.results.unread import note_unparsed, note_unread
 from lam3db.datasets.results.words import verdict_words
 from lam3db.errors import ConfigError, InputError
-from lam3db.records import Behavior, Failed, Finding, JudgeKind, ScoreStatus, Verdict
+from lam3db.records import Behavior, Finding, JudgeKind, ScoreStatus, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.datasets.results.record import ImportedJudge
 
-FAILED = "Failed to obtain answer"
 _NEEDED = ("index", "question", "prediction")
 _SCORES = ("hit", "score")
 _KEPT = ("answer", "hint", "split", "l2-category", *"ABCDEFGH")
@@ -162,7 +162,7 @@ def _record(
         return None
     if empty and answer == "":
         answer = None
-    failed = answer is not None and answer.strip().startswith(FAILED)
+    failed = stand_in(answer)
     inside = values.get("image")
     if isinstance(inside, str) and inside and not images:
         named["image_sha256"] = hashlib.sha256(inside.encode()).hexdigest()
@@ -173,7 +173,7 @@ def _record(
         "behavior": Behavior(str(question), category[:_LONGEST_NAME]),
         "messages": posed(question, *images),
         "response": None if failed else answer,
-        "failed": Failed("VLMEvalKit", str(answer)) if failed else None,
+        "failed": failed,
         "metadata": {"index": key, **rest, **named},
         "reasoning": None
         if failed or not answer

@@ -14,6 +14,7 @@ from lam3db.datasets.results.cells import number_of, text_of_value
 from lam3db.datasets.results.endings import Endings
 from lam3db.datasets.results.maps.meanings import Words, known_words
 from lam3db.datasets.results.maps.ways import Unread
+from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.records import Attack, Failed, FinishReason
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ class Fields:
             for start in source.failures:
                 if _begins(text, start):
                     return Given(None, Failed("ReportedFailure", text))
+            failed = stand_in(text)
+            if failed is not None:
+                what = f"{self.column('response')}: {shown(text)} is an attempt without an answer"
+                self._faults.remarks.note(what)
+                return Given(None, failed)
         end = self._fields.get("finish_reason")
         if end is None:
             return Given(None if is_absent else text, is_absent=is_absent)
