@@ -1,15 +1,29 @@
 """Patterns (regular expressions) that a map's author writes and that strangers' cells meet.
 
-What must hold: a pattern that would keep a computer busy for ever is refused when the map is read,
-and no pattern is tried on a text without end.
+What must hold: a pattern whose time doubles with each character is refused when the map is read; no
+pattern is tried on a text without end, nor for more than some seconds on a text (where the system
+has a timer for it, in the main thread: elsewhere only the first two hold).
 """
 
 from __future__ import annotations
 
 import re
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lam3db.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 LONGEST = 10_000
 """Characters of a text that a pattern is tried on: as many at its start, and at its end."""
+SECONDS = 5.0
+"""What a pattern may take on one text; the usual takes millionths of it."""
 _CASE = re.IGNORECASE
 _SKIPPED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _ENDLESS = re.compile(r"[*+]|\{\d{2,}\}|\{\d*,(?:\d{2,})?\}")
@@ -48,9 +62,40 @@ def matches(pattern: re.Pattern[str], text: str) -> bool:
 
 
 def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    if len(text) <= 2 * LONGEST:
-        return pattern.search(text)
-    return pattern.search(text[:LONGEST]) or pattern.search(text[-LONGEST:])
+    try:
+        with _limited():
+            if len(text) <= 2 * LONGEST:
+                return pattern.search(text)
+            return pattern.search(text[:LONGEST]) or pattern.search(text[-LONGEST:])
+    except _TooLongError:
+        what = f"takes more than {SECONDS:g} s on a text of {len(text):,} characters"
+        message = f"the pattern {pattern.pattern!r} {what}: repeat less in it"
+        raise InputError(message) from None
+
+
+class _TooLongError(Exception):
+    """The time of a pattern is over."""
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """End what runs inside after some seconds; a timer that was set before goes on."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before, begun = signal.signal(signal.SIGALRM, _stop), time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        rest = max(0.001, left - (time.monotonic() - begun)) if left else 0.0
+        signal.setitimer(signal.ITIMER_REAL, rest, interval)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _stop(*_: Any) -> None:
+    raise _TooLongError
 
 
 def _explodes(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mapped import FIELDS, ROW, mapped, refused, said
 
 from lam3db.datasets.results.cells import word_of
+from lam3db.datasets.results.maps import patterns
 from lam3db.datasets.results.maps.patterns import compiled
 
 JUDGE = "judges: [{{name: j, kind: llm, verdict: label, words: {{unsafe: [{}], safe: [0]}}}}]\n"
@@ -124,6 +126,18 @@ def test_a_pattern_that_may_never_end_is_refused(pattern: str) -> None:
 )
 def test_plain_patterns_are_taken(pattern: str) -> None:
     assert compiled(pattern).pattern == pattern
+
+
+def test_a_pattern_that_takes_too_long_ends_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns, "SECONDS", 0.2)
+    handler, (left, _) = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    text = FIELDS + "judges: [{name: j, kind: llm, value: {column: o, pattern: 'a.*b.*a.*z'}}]"
+    message = refused(tmp_path, [{**ROW, "o": "ab" * 5_000}], text)
+    assert "'a.*b.*a.*z' takes more than 0.2 s on a text of 10,000 characters" in message
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert max(0.0, left - 60) <= signal.getitimer(signal.ITIMER_REAL)[0] <= left
 
 
 def test_a_long_text_is_looked_at_where_judges_conclude(tmp_path: Path) -> None:
