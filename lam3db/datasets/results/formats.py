@@ -66,7 +66,9 @@ under a key that is unique in the format ``copies``. Elsewhere a person says it.
 FIRST_REPLICATE: Mapping[str, int] = {"inspect": 0}
 """With which number replicates begin, where the format tells it."""
 ANOTHER_RUN: Mapping[str, str] = {
-    "inspect": "; the answers of another run are further replicates with --set first_epoch=N"
+    "inspect": "; the answers of another run are further replicates with --set first_epoch=N, or"
+    " stand apart with --set apart=run",
+    "jailbreakbench": "; --set apart=PARAMETER (of the method) or apart=file tells files apart",
 }
 """What to say where answers of a second run meet those of a first."""
 

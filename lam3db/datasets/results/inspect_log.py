@@ -12,7 +12,8 @@ one ``score`` is that of ``results.scorer``, ``transcript.content`` its attachme
 
 An epoch that a cancelled run has not reached is an attempt that was not made. The answers of
 a second run of a task become further replicates with ``--set first_epoch=N``: its first epoch
-is stored as epoch N.
+is stored as epoch N. With ``--set apart=run`` the settings hold the run's own id, and runs stand
+side by side.
 
 A score's word means what its task means: C and I are right and wrong, 1 and 0 here, P is 0.5,
 as Inspect counts them; N (no answer) is an abstention, though Inspect counts it as 0; NaN is
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.records import GenerationConfig
 
-_FIRST_EPOCH = "first_epoch"
-_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category", ENDS, _FIRST_EPOCH)
+_FIRST_EPOCH, _APART = "first_epoch", "apart"
+_SETTINGS = ("scorer", "unsafe", "safe", "behavior", "category", ENDS, _FIRST_EPOCH, _APART)
 _READ_OF_LOG = ("version", "status", "eval", "plan", "samples", "results")
 _READ_OF_RESULTS = ("scorer", "scores", "total_samples", "completed_samples")
 _READ_OF_EVAL = (
@@ -105,7 +106,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
         task = text_of_value(told.get("task")) or path.stem
         facts: dict[str, Any] = {
             "model": declared_model(options.model or str(name)),
-            "config": _config(task, told, log),
+            "config": _config(task, log, _run_id(told, settings)),
             "dataset": options.dataset or _dataset(told) or task,
         }
         _note_header(log.header, faults)
@@ -150,6 +151,8 @@ def _note_header(header: Mapping[str, Any], faults: Faults) -> None:
         faults.remarks.note(f"the log's status is {shown(status)}")
     note_unread(header, _READ_OF_LOG, faults)
     note_unread(header["eval"], _READ_OF_EVAL, faults, "eval.")
+    for name, settings in _settings(header):
+        note_unread(settings, {*plain_values(settings), *_UNRELATED}, faults, f"{name}.")
     results = header.get("results")
     if isinstance(results, dict):
         note_unread(results, _READ_OF_RESULTS, faults, "results.")
@@ -160,20 +163,40 @@ def _dataset(told: Mapping[str, Any]) -> str | None:
     return text_of_value(dataset.get("name")) if isinstance(dataset, dict) else None
 
 
-def _config(task: str, told: Mapping[str, Any], log: Log) -> GenerationConfig:
-    """Return the settings the log declares: the model's, then the plan's over them."""
-    plan = log.header.get("plan")
+def _run_id(told: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what tells the run of this log from others, where the user asks for it."""
+    if settings.get(_APART, "run") != "run":
+        raise ConfigError(f"--set {_APART}={settings[_APART]}: only `run` tells logs apart")
+    if _APART not in settings:
+        return {}
+    names = (text_of_value(told.get(name)) for name in ("run_id", "eval_id", "created"))
+    run = next(filter(None, names), None)
+    if run is None:
+        raise ConfigError(f"--set {_APART}=run: the log has neither run_id nor eval_id nor created")
+    return {"run": run}
+
+
+def _settings(header: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the settings of generation that a log declares, the later over the earlier ones."""
+    plan = header.get("plan")
     inner = plan.get("config") if isinstance(plan, dict) else None
-    declared: dict[str, Any] = {}
-    for settings in (told.get("model_generate_config"), inner):
+    told = header["eval"].get("model_generate_config")
+    for name, settings in (("eval.model_generate_config", told), ("plan.config", inner)):
         if isinstance(settings, dict):
-            declared |= {
-                name: redact(value) if isinstance(value, str) else value
-                for name, value in plain_values(settings).items()
-                if name not in _UNRELATED
-            }
+            yield name, settings
+
+
+def _config(task: str, log: Log, run: Mapping[str, str]) -> GenerationConfig:
+    """Return the settings the log declares: the model's, then the plan's over them."""
+    declared: dict[str, Any] = {}
+    for _, settings in _settings(log.header):
+        declared |= {
+            name: redact(value) if isinstance(value, str) else value
+            for name, value in plain_values(settings).items()
+            if name not in _UNRELATED
+        }
     decoding = {ours: declared.pop(name) for name, ours in _DECODING.items() if name in declared}
-    facts = {**({"decoding": decoding} if decoding else {}), **declared}
+    facts = {**({"decoding": decoding} if decoding else {}), **declared, **run}
     return declared_config(f"inspect:{task}", facts)
 
 

@@ -30,6 +30,9 @@ HEADER = {
 }
 
 
+APART = {"apart": "run"}
+
+
 def sample(number: int, epoch: int = 1, **more: Any) -> dict[str, Any]:
     message = {"role": "assistant", "content": f"answer {number}.{epoch}"}
     return {
@@ -331,3 +334,21 @@ def test_reasoning_of_old_logs_and_what_a_solver_asked_more(tmp_path: Path) -> N
     assert [one.reasoning for one in records("inspect", file)] == ["hm", None]
     told = [line for line in remarks("inspect", file) if line.startswith("messages: ")]
     assert told == ["messages: the solver asked more than the input, which is what is read (1)"]
+
+
+def test_runs_stand_apart_by_their_own_ids(tmp_path: Path) -> None:
+    header: dict[str, Any] = {**HEADER}
+    header["eval"] = {**HEADER["eval"], "run_id": "r2"}
+    file = as_json(tmp_path / "log.json", {**header, "samples": [sample(1)]})
+    (plain,), (apart,) = records("inspect", file), records("inspect", file, settings=APART)
+    assert apart.config.value == {**plain.config.value, "run": "r2"}
+    with pytest.raises(ConfigError, match="only `run`"):
+        records("inspect", file, settings={"apart": "file"})
+    with pytest.raises(ConfigError, match="neither run_id"):
+        records("inspect", document(tmp_path, sample(1)), settings=APART)
+
+
+def test_settings_that_are_lists_are_named(tmp_path: Path) -> None:
+    header = {**HEADER, "plan": {"config": {"stop_seqs": ["END"], "top_p": 0.5}}}
+    lines = remarks("inspect", as_json(tmp_path / "l.json", {**header, "samples": [sample(1)]}))
+    assert "plan.config.stop_seqs (1)" in lines[0]
