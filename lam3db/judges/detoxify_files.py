@@ -11,7 +11,6 @@ stack is imported, and no network is asked.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from pydantic import Field
 from lam3db.errors import JudgeError, MissingDependencyError
 from lam3db.judges.window_settings import WindowSettings
 from lam3db.resources import find_path
-from lam3db.weightfiles import told_sha256
+from lam3db.weightfiles import read_object, told_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,13 +216,11 @@ def _is_complete(folder: Path, faults: list[str]) -> bool:
         faults.append(f"config_path: {folder} lacks {' and '.join(missing)}")
         return False
     try:
-        if isinstance(json.loads((folder / "config.json").read_bytes()), dict):
-            return True
-        why = "not an object"
-    except (OSError, ValueError) as error:
-        why = str(error)
-    faults.append(f"config_path: {folder / 'config.json'} is no JSON: {why}")
-    return False
+        read_object(folder / "config.json")
+    except ValueError as error:
+        faults.append(f"config_path: {error}")
+        return False
+    return True
 
 
 def _hashed(path: Path, tick: Tick, faults: list[str]) -> str:

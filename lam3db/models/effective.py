@@ -156,7 +156,7 @@ def _image(
 def _own_splitting(checkpoint: Checkpoint) -> bool:
     """Return the checkpoint's ``do_image_splitting`` (the class's default is off)."""
     own = checkpoint.read_json("preprocessor_config.json")
-    own = own or checkpoint.read_json("processor_config.json").get("image_processor", {})
+    own = own or checkpoint.read_json("processor_config.json").get("image_processor") or {}
     return bool(own.get("do_image_splitting", False))
 
 

@@ -103,8 +103,8 @@ def _recognized(config: Mapping[str, Any]) -> str:
     kind = config.get("model_type")
     if kind == "idefics2":
         return "idefics2"
-    tower = config.get("vision_config", {}).get("model_type")
-    text = config.get("text_config", {}).get("model_type", "llama")
+    tower = (config.get("vision_config") or {}).get("model_type")
+    text = (config.get("text_config") or {}).get("model_type", "llama")
     if kind == "llava" and tower in _PLAIN_TOWERS and text in PLAIN_TEXTS:
         return "llava"
     if "vision_config" not in config and _is_causal(config):

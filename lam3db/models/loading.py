@@ -28,6 +28,7 @@ from transformers.utils import logging
 from lam3db.errors import ModelError
 from lam3db.models.families import FAMILIES, PLAIN_TEXTS, Family
 from lam3db.models.text_processor import TextProcessor
+from lam3db.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,8 +66,11 @@ def load_model(
         load = _load_processor if family.images else _load_tokenizer
         processor = load(folder, config, family)
         model = _load_weights(folder, config, dtype, device_map, allow_pickle=allow_pickle)
-    _complete_processor(processor, model.config, folder)
-    stops = _stops(model, processor.tokenizer, (*family.stops, *config.get("stops", ())))
+    try:
+        _complete_processor(processor, model.config, folder)
+        stops = _stops(model, processor.tokenizer, (*family.stops, *config.get("stops", ())))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unusable(folder, "its config", error) from error
     model.generation_config = OwnSettings()  # ours alone decides
     pad = processor.tokenizer.pad_token_id
     return Loaded(
@@ -79,6 +83,11 @@ def load_model(
         pad_id=pad if isinstance(pad, int) else min(stops, default=0),
         context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
     )
+
+
+def _unusable(folder: Path, what: str, error: Exception) -> ModelError:
+    text = redact(str(error)).strip()
+    return ModelError(f"{folder}: {what} cannot be loaded: {type(error).__name__}: {text}")
 
 
 def _as_decoded(family: Family, config: Any) -> Family:
@@ -112,8 +121,8 @@ def _load_processor(folder: Path, config: Mapping[str, Any], family: Family) -> 
         processor = AutoProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, backend=image["backend"], **more
         )
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: its processor cannot be loaded: {error}") from error
+    except Exception as error:  # a stranger's files make the library raise anything
+        raise _unusable(folder, "its processor", error) from error
     if not (hasattr(processor, "image_processor") and hasattr(processor, "tokenizer")):
         kind = type(processor).__name__
         raise ModelError(f"{folder}: {kind} prepares no images: this is no image-text model")
@@ -130,8 +139,8 @@ def _load_tokenizer(folder: Path, config: Mapping[str, Any], family: Family) -> 
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, padding_side="left"
         )
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: its tokenizer cannot be loaded: {error}") from error
+    except Exception as error:  # a stranger's files make the library raise anything
+        raise _unusable(folder, "its tokenizer", error) from error
     return TextProcessor(tokenizer)
 
 
@@ -154,8 +163,8 @@ def _load_weights(
         )  # fmt: skip
     except torch.OutOfMemoryError as error:
         raise ModelError(f"{folder} does not fit the device's memory: {error}") from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"{folder} cannot be loaded: {error}") from error
+    except Exception as error:  # a stranger's files make the library raise anything
+        raise _unusable(folder, "it", error) from error
     _refuse_gaps(folder, found)
     _refuse_offload(folder, model, where)
     return model

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db.errors import ModelError, NotFoundError
 from lam3db.models import original_llava
 from lam3db.models.families import family_named
+from lam3db.models.setting_types import type_faults
 from lam3db.records import FileEntry
 from lam3db.weightfiles import (
     fetching_cure,
@@ -90,6 +91,13 @@ def find_checkpoint(config: ModelConfig) -> Checkpoint:
 
     """
     folder, revision, notes = _locate(config)
+    if wrong := type_faults(folder):
+        lines = [
+            f"{config.name}: {folder} holds settings of the wrong type:",
+            *wrong,
+            _cure(config),
+        ]
+        raise ModelError("\n  ".join(lines))
     _refuse_original(config, folder)
     faults: list[str] = []
     weights = weight_files(folder, faults, allow_pickle=config.allow_pickle)
