@@ -10,20 +10,11 @@ told in a note; a checkpoint's own ``generation_config.json`` never decides sile
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lam3db.config_shapes import ReasoningTags
 from lam3db.errors import ConfigError, did_you_mean
 from lam3db.media import DECODER
-from lam3db.models.chat_template import (
-    control_tokens,
-    named_tokens,
-    read_template,
-    thinking,
-    turn_end,
-)
-from lam3db.models.reasoning import tags_of_file
+from lam3db.models.template_settings import template_settings
 from lam3db.records import GenerationConfig
 
 if TYPE_CHECKING:
@@ -61,7 +52,7 @@ def effective_config(
         "markers": model.markers,
         **_image(model, family, checkpoint, notes),
         **_template(model),
-        **_told_by_template(model, family, checkpoint),
+        **template_settings(model, family, checkpoint, notes),
         "decoding": _decoding(runtime, notes),
         **_arithmetic(runtime, checkpoint.read_json("config.json"), notes),
     }
@@ -95,44 +86,6 @@ def _template(model: ModelConfig) -> dict[str, Any]:
     if model.last_turn != "auto":
         value["last_turn"] = model.last_turn
     return value
-
-
-def _told_by_template(model: ModelConfig, family: Family, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return what the chat template adds: a further stop, and the tags of a model that thinks."""
-    given = tags_of_file(model.reasoning)
-    if model.template == "raw":
-        return {"reasoning": given.to_json()} if given else {}
-    arguments = model.model_dump(mode="json")["template_arguments"]
-    template = read_template(checkpoint, arguments, images=family.images)
-    if template is None:
-        return {"reasoning": given.to_json()} if given else {}
-    value: dict[str, Any] = {}
-    end = turn_end(checkpoint, template, images=family.images)
-    if end is not None and end not in family.stops and not _is_eos(checkpoint, end):
-        value["stops"] = [end]
-    if model.reasoning == "none":
-        return value
-    tags = thinking(template, given, images=family.images)
-    if tags is not None and isinstance(model.reasoning, ReasoningTags):
-        opened = model.reasoning.opened
-        tags = tags if opened is None else replace(tags, opened=opened)
-    return value | ({"reasoning": tags.to_json()} if tags else {})
-
-
-def _is_eos(checkpoint: Checkpoint, token: str) -> bool:
-    """Tell whether a token ends an answer already, by the checkpoint's own files."""
-    ids: list[Any] = []
-    for file in ("config.json", "generation_config.json"):
-        own = checkpoint.read_json(file)
-        text = own.get("text_config")
-        for values in (own, text if isinstance(text, dict) else {}):
-            eos = values.get("eos_token_id")
-            ids += eos if isinstance(eos, list) else [eos]
-    tokens = control_tokens(checkpoint)
-    known = tokens.get(token)
-    return token == named_tokens(checkpoint).get("eos_token") or (
-        known is not None and known in ids
-    )
 
 
 def _image(

@@ -26,8 +26,10 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 _TOKEN = (_TEXT, _OBJECT)
 _ID = (_NUMBER, _LIST)
-_TOKENS = {f"{name}_token": _TOKEN for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")}
-_TEMPLATE = {"chat_template": (_TEXT, _LIST, _OBJECT)}
+_TOKENS: dict[str, tuple[str, ...]] = {
+    f"{name}_token": _TOKEN for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+}
+_TEMPLATE: dict[str, tuple[str, ...]] = {"chat_template": (_TEXT, _LIST, _OBJECT)}
 _PIXELS = {
     "do_image_splitting": (_SWITCH,),
     "do_center_crop": (_SWITCH,),

@@ -55,6 +55,7 @@ def test_the_token_that_ends_a_turn_is_a_stop(bench: Any, folder: Path) -> None:
     model = bench.load(folder)
     end = model._loaded.processor.tokenizer.convert_tokens_to_ids("<|end|>")
     assert value(bench, folder)["stops"] == ["<|end|>"]
+    assert "ends a turn with <|end|>" in "; ".join(bench.plan(folder).notes)
     assert end in model._loaded.stops
     assert end not in bench.load(folder, template="raw")._loaded.stops
 
@@ -117,7 +118,10 @@ def test_a_template_without_such_a_token_adds_none(bench: Any, copied: Any, temp
 def test_who_thinks_says_the_template_or_the_file(
     bench: Any, copied: Any, template: str, model: dict[str, Any], tags: Any
 ) -> None:
-    assert value(bench, copied(template), **model).get("reasoning") == tags
+    made = copied(template)
+    assert value(bench, made, **model).get("reasoning") == tags
+    told = "says that the model thinks" in "; ".join(bench.plan(made, **model).notes)
+    assert told == bool(tags and "reasoning" not in model)
 
 
 def outcome(model: Any, words: str, *, stopped: bool = True) -> Answer | Failed:
