@@ -37,7 +37,8 @@ STRINGS = """\
   {%- endfor -%}
 {%- endif -%}
 {%- if guideline is defined -%}{{- "Rule: " + guideline + "\\n" -}}{%- endif -%}
-{%- if guardian_config is defined -%}{{- "Risk: " + guardian_config["risk_name"] -}}{%- endif -%}
+{%- if guardian_config is defined -%}
+{{- "Risk: " + guardian_config.get("risk_name", "none") -}}{%- endif -%}
 {%- if add_generation_prompt -%}{{- "<|turn|>assistant\\n" -}}{%- endif -%}
 """
 """Contents are texts, as most text-only templates want them; variables as guards have them."""
