@@ -21,7 +21,8 @@ Only ``fields`` with ``model``, ``response`` and ``prompt`` or ``behavior`` is n
         by: {id: qid}             # this file's column: the other's; or by: [id, model]
         many: true                # all rows with the key, as a list; without it one at most
                                   # or row_by_row: true, for files with the same rows in one order
-    only: {split: [test]}         # rows with these words in a column; others are left out
+    only: {split: [test]}         # rows (or, by item.x, elements) with these words in a column;
+                                  # others are left out
     repeat: [gpt-4, llama]        # wide tables: the whole map once for each, {model} replaced;
                                   # or [{model: gpt-4, col: gpt4}, ...] with {col} and so on
     repeats: draws                # rows of one sample and model without a replicate's number:

@@ -14,6 +14,7 @@ from lam3db.datasets.results.cells import number_of, text_of_value
 from lam3db.datasets.results.endings import Endings
 from lam3db.datasets.results.maps.meanings import Words, known_words
 from lam3db.datasets.results.maps.ways import Unread
+from lam3db.datasets.results.paths import opened
 from lam3db.datasets.results.stand_ins import stand_in
 from lam3db.records import Attack, Failed, FinishReason
 
@@ -152,6 +153,8 @@ class Fields:
             if name != "image" and name.partition(".")[0] != "images":
                 continue
             value = self.value(name)
+            if isinstance(value, str) and value.startswith("["):
+                value = opened(value)  # a list in a cell
             items = value if isinstance(value, list) else [] if value in (None, "") else [value]
             for item in items:
                 if isinstance(item, str):

@@ -120,7 +120,8 @@ class JudgeEntries:
         sources = self._sources if listed is None else self._sources.of_list(listed.path)
         if not {"value", "verdict"} & set(value):
             checks.fault(place, "neither value nor verdict says what it found")
-        if "verdict" in value and not value.get("words"):
+        words = self._words(value, place)
+        if "verdict" in value and not any(isinstance(one, Verdict) for one in words.meanings()):
             what = "say what its words mean (words: {unsafe: [...], safe: [...]})"
             checks.fault(place, what)
         human = JudgeKind.HUMAN if place[0] == "annotators" else None
@@ -135,6 +136,8 @@ class JudgeEntries:
         if listed is not None and not _reads(value, "said"):
             checks.fault((*place, "list"), "its elements are `said`, and nothing reads said")
         kind = checks.word(value.get("kind", human), JudgeKind, (*place, "kind"))
+        if kind not in (None, JudgeKind.HUMAN) and value.get("adjudicates") not in (None, False):
+            checks.fault((*place, "adjudicates"), "only people's labels decide between annotators")
         attributes = value.get("attributes", {})
         return JudgeMap(
             name=self._name(value.get("name"), place, sources),
@@ -145,7 +148,7 @@ class JudgeEntries:
             list=listed,
             value=column("value"),
             verdict=column("verdict"),
-            words=self._words(value, place),
+            words=words,
             policy=self._policy(value.get("threshold"), scale, (*place, "threshold")),
             scale=scale,
             adjudicates=self._mark(value, sources, place),

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from lam3db.datasets.lines import Row
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.datasets.results.maps.joins import Joined
+    from lam3db.datasets.results.maps.meanings import Words
     from lam3db.datasets.results.maps.shape import MapShape, Plan, Source
+    from lam3db.datasets.results.maps.ways import Way
     from lam3db.records import GenerationConfig, ModelVersion
 
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
@@ -70,7 +72,11 @@ class RowReader:
             [JudgeReader(entry, judges, faults) for entry in plan.judges] for plan in shape.plans
         ]
         self._number = self._count = self._left_out = 0
+        self._elements_met = self._elements_out = 0
         self._others: Counter[str] = Counter()
+        only = shape.only.items()
+        self._only = {way: words for way, words in only if way.within is None}
+        self._only_items = {way: words for way, words in only if way.within is not None}
         self._check()
 
     def _check(self) -> None:
@@ -100,12 +106,16 @@ class RowReader:
         self._ways.row(row.values)
         values = self._with_partners(row)
         number, self._number, self._count = self._number, self._number + 1, self._count + 1
-        if not self._is_wanted(values):
+        if not self._is_wanted(values, self._only):
             self._left_out += 1
             return
         shape = self._shape
         cells = Cells(values, self._ways, shape.missing, self._empty, number, self._names)
         for element in self._elements(row.line, cells):
+            self._elements_met += 1
+            if self._only_items and not self._is_wanted(element.values, self._only_items):
+                self._elements_out += 1
+                continue
             for plan, judges in zip(shape.plans, self._judges, strict=True):
                 before = self._faults.count
                 findings = (said for judge in judges for said in judge.read(row.line, element))
@@ -123,11 +133,15 @@ class RowReader:
         for joiner in self._joiners.values():
             joiner.finish()
         self._refuse(self._ways.faults(self._shape.ways(), lenient=not is_whole) + self._numbers())
-        if self._left_out:
-            if self._left_out == self._count:
-                raise InputError(f"{self._faults.path}: `only` leaves no row{self._instead()}")
-            self._faults.remarks.note("rows that `only` leaves out", self._left_out)
+        self._tell_left_out("row", self._left_out, self._count)
+        self._tell_left_out("element", self._elements_out, self._elements_met)
         tell_unmet([reader for readers in self._judges for reader in readers], self._faults)
+
+    def _tell_left_out(self, what: str, left_out: int, count: int) -> None:
+        if left_out and left_out == count:
+            raise InputError(f"{self._faults.path}: `only` leaves no {what}{self._instead()}")
+        if left_out:
+            self._faults.remarks.note(f"{what}s that `only` leaves out", left_out)
 
     def _refuse(self, faults: list[str]) -> None:
         if faults:
@@ -160,8 +174,8 @@ class RowReader:
         found = {name: one for name, one in partners.items() if one is not ABSENT}
         return {**row.values, **found}
 
-    def _is_wanted(self, values: Mapping[str, Any]) -> bool:
-        for way, words in self._shape.only.items():
+    def _is_wanted(self, values: Mapping[str, Any], only: Mapping[Way, Words[bool]]) -> bool:
+        for way, words in only.items():
             value = value_at(values, way.path)
             if value is ABSENT:
                 self._ways.missed(way, values)

@@ -30,17 +30,23 @@ _EMPTY = ("response", "prompt", "system", "target")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a field may say: ``constants`` of its own, and which settings beside its column."""
+    """What a field may say: ``constants`` of its own, and which settings beside its column.
+
+    ``bare``: a column alone, which holds a list.
+    """
 
     constants: bool = False
     numbers: bool = False
     flags: bool = False
     settings: tuple[str, ...] = ()
     meanings: tuple[str, ...] = ()
+    bare: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys that an object may have."""
+        if self.bare:
+            return ("column",)
         origins = ("column", "file", "row", *(("constant",) if self.constants else ()))
         return (*origins, "json", "pattern", "missing", *self.settings)
 
@@ -55,6 +61,8 @@ def kind_of_field(name: str) -> Kind:
     """Return what a field of an attempt may say."""
     if name == "benign":
         return Kind(constants=True, flags=True, settings=("words",), meanings=FLAG)
+    if name == "messages":
+        return Kind(bare=True)
     if name == "finish_reason":
         return Kind(constants=True, settings=("words",), meanings=MEANINGS)
     settings: tuple[str, ...] = ("empty",) if name in _EMPTY else ()

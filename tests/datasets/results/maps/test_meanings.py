@@ -151,6 +151,8 @@ def test_a_long_text_is_looked_at_where_judges_conclude(tmp_path: Path) -> None:
     [
         ("words: {unsafe: [1], safe: ['1.0']}", "'1' has two meanings"),
         ("words: {unsafe: [1]}, missing: [1]", "'1' has two meanings"),
+        ("words: {unsafe: [], safe: []}", "say what its words mean"),
+        ("words: {safe: [1]}, adjudicates: true", "only people's labels decide"),
         ("words: {unsafe: [{begins: x}]}", "no such setting"),
         ("words: {unsafe: [{pattern: '('}]}", "is not a pattern"),
         ("words: {unsafe: [{starts: x, contains: y}]}", "a rule is one of"),

@@ -76,6 +76,7 @@ def test_a_number_that_is_no_column_is_a_fault(
         ("prompt: {colum: p}", "did you mean 'column'?"),
         ("prompt: {column: p, constant: q}", "say either column or constant"),
         ("prompt: {column: p, empty: maybe}", "neither answer nor missing"),
+        ("messages: {column: p, pattern: x}", "messages.pattern: has no effect here"),
         ("prompt: {row: 2}", "write 0 or 1"),
         ("prompt: {file: 'run(9+)'}", "its name has no 'run(9+)'"),
     ],

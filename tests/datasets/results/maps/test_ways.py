@@ -117,6 +117,15 @@ def test_rows_that_only_leaves_out_are_counted(tmp_path: Path) -> None:
     assert remarks == ["rows that `only` leaves out (2)"]
 
 
+def test_elements_that_only_leaves_out_are_counted(tmp_path: Path) -> None:
+    text = RIGHT + "only: {item.grade: [5]}"
+    records, remarks = mapped(tmp_path, [LISTED], text)
+    assert [record.response for record in records] == ["Yes."]
+    assert remarks == ["elements that `only` leaves out (1)"]
+    none = refused(tmp_path, [LISTED], text.replace("[5]", "[4]"))
+    assert "`only` leaves no element - there are item.grade '1' (1), item.grade '5' (1)" in none
+
+
 def test_a_list_of_people_that_is_no_list_is_a_fault_and_none_is_none(tmp_path: Path) -> None:
     text = FIELDS + (
         "annotators: [{list: n, name: {column: said.w}, verdict: said.l, words: {safe: [1]}}]"
