@@ -173,10 +173,15 @@ def generations(
     force: Force = False,
     db: Db = None,
 ) -> None:
-    """Write answers with their prompts and labels, one row each, texts exact."""
-    from lam3db.report.export import export_format, export_rows
+    """Write answers with what was posed and under which settings, one row each, texts exact.
+
+    The columns are those of the view v_generation (`lam3db db views`): prompt, images by digest
+    and by path in the media root, target, metadata, settings. JSON Lines hold lists and objects
+    as such, CSV as JSON texts.
+    """
+    from lam3db.report.export import export_format, export_rows, with_json
     from lam3db.report.scope import resolve
-    from lam3db.store.answers import stream_answers
+    from lam3db.store.answers import JSON_COLUMNS, stream_answers
     from lam3db.store.engine import open_store
 
     scope = scope_of(run, model, dataset, where)
@@ -184,7 +189,8 @@ def generations(
     with open_store(db, mode="read") as store, store.read() as conn:
         frame, words = resolve(conn, scope)
         columns, rows = stream_answers(conn, frame)
-        count = export_rows(file, columns, rows, chosen, force=force)
+        values = with_json(rows, JSON_COLUMNS) if chosen == "jsonl" else rows
+        count = export_rows(file, columns, values, chosen, force=force)
     where_to = "standard output" if file == "-" else file
     typer.echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
 

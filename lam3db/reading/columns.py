@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 _KINDS: dict[Kind, tuple[str, ...]] = {
     "integer": (
         "generation_id", "score_id", "replicate", "judge_replicate", "revision",
-        "dataset_version", "prompt_tokens", "completion_tokens",
+        "dataset_version", "prompt_tokens", "completion_tokens", "max_new_tokens", "seed",
     ),
-    "number": ("latency_ms", "value", "threshold"),
-    "flag": ("is_benign", "is_withheld", "unsafe"),
-    "text": ("sample", "behavior", "prompt", "text", "raw_text", "reasoning", "explanation"),
+    "number": ("latency_ms", "value", "threshold", "temperature", "top_p"),
+    "flag": ("is_benign", "is_withheld", "unsafe", "do_sample"),
+    "text": (
+        "sample", "behavior", "prompt", "text", "raw_text", "reasoning", "explanation", "target",
+        "metadata", "images", "image_paths",
+    ),
     "word": (
         "model", "model_digest", "config_digest", "dataset", "category", "attack", "finish_reason",
         "run", "judge", "judge_kind", "judge_digest", "heading", "status", "verdict", "operator",
+        "attack_parameters", "dtype", "quantization", "system_prompt", "settings",
     ),
     "time": ("created_at",),
 }  # fmt: skip

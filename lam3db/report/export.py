@@ -19,7 +19,7 @@ from lam3db.errors import ConfigError
 from lam3db.report.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 FORMATS = ("jsonl", "csv")
 
@@ -41,9 +41,7 @@ def write_rows(
     On a terminal, and only there, texts are made harmless first.
     """
     if stream.isatty():
-        rows = (
-            {n: safe_text(v) if isinstance(v, str) else v for n, v in row.items()} for row in rows
-        )
+        rows = ({name: _safe(value) for name, value in row.items()} for row in rows)
     count = 0
     if output == "csv":
         writer = csv.writer(stream, lineterminator="\n")
@@ -54,6 +52,28 @@ def write_rows(
     for count, row in enumerate(rows, 1):  # noqa: B007 - the number is the result
         stream.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
     return count
+
+
+def with_json(
+    rows: Iterable[Mapping[str, Any]], columns: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows with what these columns hold as JSON texts as values."""
+    for row in rows:
+        yield {
+            name: json.loads(value) if name in columns and value is not None else value
+            for name, value in row.items()
+        }
+
+
+def _safe(value: Any) -> Any:
+    """Return a value whose texts, at every depth, are harmless on a terminal."""
+    if isinstance(value, str):
+        return safe_text(value)
+    if isinstance(value, list):
+        return [_safe(item) for item in value]
+    if isinstance(value, dict):
+        return {safe_text(name): _safe(item) for name, item in value.items()}
+    return value
 
 
 def export_rows(

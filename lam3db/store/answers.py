@@ -6,13 +6,14 @@ None, never an empty text; nothing here holds more than a batch of rows in memor
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from lam3db.errors import NotFoundError
-from lam3db.hashing import unescape
+from lam3db.hashing import ESCAPE, unescape
 from lam3db.records import Message
 from lam3db.store import tables as t
 from lam3db.store.aggregates import Frame, bound, population, values_of
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _BATCH = 1000
+JSON_COLUMNS = frozenset({"attack_parameters", "metadata", "images", "image_paths", "settings"})
+"""The columns of ``v_generation`` that hold JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,8 @@ def stream_answers(
 ) -> tuple[Sequence[str], Iterator[dict[str, Any]]]:
     """Return the columns of ``v_generation`` and its rows in scope, batch by batch.
 
-    One row per answer and dataset version in scope that holds its sample.
+    One row per answer and dataset version in scope that holds its sample. Those of
+    :data:`JSON_COLUMNS` are texts that :func:`json.loads` takes.
     """
     columns, rows = _stream(conn, frame, "v_generation", "v.generation_id")
     return columns, (dict(zip(columns, row, strict=True)) for row in rows)
@@ -266,8 +270,19 @@ def _stream(
     ORDER BY {order}, v.dataset, v.dataset_version"""
     streaming = conn.execution_options(yield_per=_BATCH)
     result = streaming.execute(bound(query, values_of(frame) | {"judges": judges or ()}))
-    return tuple(result.keys()), (tuple(map(_plain, row)) for row in result)
+    columns = tuple(result.keys())
+    readers = [_json if name in JSON_COLUMNS else _plain for name in columns]
+    return columns, (
+        tuple(read(value) for read, value in zip(readers, row, strict=True)) for row in result
+    )
 
 
 def _plain(value: Any) -> Any:
     return unescape(value) if isinstance(value, str) else value
+
+
+def _json(text: str | None) -> str | None:
+    """Return a stored JSON text with what the database does not take as JSON's own escapes."""
+    if text is None or ESCAPE not in text:
+        return text
+    return json.dumps(from_json(text), separators=(",", ":"))

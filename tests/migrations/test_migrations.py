@@ -157,6 +157,25 @@ def test_a_step_back_loses_the_reasoning_and_no_answer(store_url: str) -> None:
         assert differences(store) == []
 
 
+def test_a_step_back_shows_answers_as_they_were_shown_before(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        seed(store)
+    columns: dict[str, list[str]] = {}
+    for revision in ("0009", "0008", "0007"):
+        if revision != HEAD:
+            migrate.downgrade(store_url, revision)
+        with connected(store_url) as conn:
+            found = conn.execute(text("SELECT * FROM v_generation"))
+            columns[revision] = list(found.keys())
+            assert len(found.all()) == len(contents(store_url)["generation"])
+    assert columns["0009"][: len(columns["0008"])] == columns["0008"]
+    assert columns["0009"][-1] == "settings"
+    assert columns["0007"] == [name for name in columns["0008"] if name != "reasoning"]
+    migrate.upgrade(store_url)
+    with open_store(store_url, mode="read") as store, store.read() as conn:
+        assert list(conn.execute(text("SELECT * FROM v_generation")).keys()) == columns["0009"]
+
+
 def test_reasoning_needs_its_digest_and_is_withheld_with_its_answer(store_url: str) -> None:
     with open_store(store_url, mode="write") as store:
         seed(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -68,6 +69,12 @@ def test_status_show_and_export(url: str, tmp_path: Path) -> None:
     call(url, "export", "generations", "-o", str(path), "--where", "attack=none")
     (row,) = [json.loads(line) for line in path.read_text().splitlines()]
     assert row["behavior"] == "a"
+    assert isinstance(row["settings"], dict)
+    assert (row["images"], row["image_paths"], row["metadata"]) == ([], [], {})
+    call(url, "export", "generations", "-o", str(tmp_path / "out.csv"))
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+        cells = list(csv.DictReader(stream))
+    assert [json.loads(cell["settings"]) for cell in cells] == [row["settings"]] * 2
     assert len(call(url, "export", "generations", "-o", "-").stdout.splitlines()) == 2
 
 

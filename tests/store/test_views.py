@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import stored
 from sqlalchemy import text
 
+from lam3db.metrics import Scope
 from lam3db.records import (
+    Attack,
+    Behavior,
+    Dataset,
     Failed,
     Finding,
+    GenerationConfig,
+    ImagePart,
     JudgeIdentity,
     JudgeKind,
     JudgePolicy,
+    Media,
+    Message,
+    Sample,
     ScoreStatus,
     Stage,
+    TextPart,
     Verdict,
 )
+from lam3db.report.scope import resolve
 from lam3db.store import writes
+from lam3db.store.answers import stream_answers
 from lam3db.store.engine import Store, open_store
 from lam3db.store.views import VIEWS
 
 DESIGNED = {
     "v_generation": "generation_id model model_digest config_digest dataset dataset_version sample"
     " behavior category attack is_benign replicate prompt text raw_text finish_reason"
-    " prompt_tokens completion_tokens latency_ms created_at",
+    " prompt_tokens completion_tokens latency_ms created_at attack_parameters target metadata"
+    " images image_paths temperature top_p max_new_tokens do_sample seed dtype quantization"
+    " system_prompt settings",
     "v_score": "score_id generation_id judge judge_kind judge_digest model config_digest dataset"
     " dataset_version sample behavior category attack is_benign replicate judge_replicate status"
     " value verdict unsafe threshold explanation created_at",
@@ -208,3 +224,60 @@ def test_times_read_alike(store_url: str, moment: int) -> None:
             stored.answer_all(conn, stored.build(conn, 1))
             conn.execute(text("UPDATE generation SET created_at = :at"), {"at": moment})
         assert rows(store, "SELECT created_at FROM v_generation") == [(expected[moment],)]
+
+
+def test_v_generation_shows_what_was_posed_and_under_which_settings(store_url: str) -> None:
+    second = Media("0" + "c" * 63, "image/jpeg", 10, 4, 3)
+    shown = (stored.IMAGE.sha256, second.sha256, stored.IMAGE.sha256)
+    parts = (*map(ImagePart, shown), TextPart("Look."))
+    odd = {"note": "a \x00 and \ud83d", "at": 1}
+    posed = Sample((Message("user", parts),), Behavior("aim"), Attack("pad", {"n": 2}), "Sure", odd)
+    plain = Sample((Message("user", (TextPart("Hum."),)),), Behavior("aim"))
+    data = Dataset("odd", (("a", posed), ("b", plain)), media=(stored.IMAGE, second))
+    settings = {"decoding": {"do_sample": False, "max_new_tokens": 7}, "system_prompt": "Be brief."}
+    with open_store(store_url, mode="write") as store:
+        with store.write() as conn:
+            world = stored.build(conn, 1)
+            row = writes.put_dataset(conn, data)
+            config = writes.put_config(conn, GenerationConfig(settings))
+            run, _ = stored.start(
+                conn,
+                model_version_id=world.model,
+                config_id=config,
+                selection_id=row.selection_id,
+                dataset_id=row.id,
+                replicates=1,
+            )
+            ids = stored.sample_ids(conn, row.selection_id)
+            answered = [writes.GenerationIn(one, 0, stored.answer()) for one in ids]
+            writes.put_generations(conn, run, world.model, config, answered)
+        with store.read() as conn:
+            frame = resolve(conn, Scope(dataset="odd"))[0]
+            first, other = list(stream_answers(conn, frame)[1])
+    assert json.loads(first["images"]) == list(shown)
+    ab, oc = f"ab/ab/{shown[0]}.png", f"0c/cc/{shown[1]}.jpg"
+    assert json.loads(first["image_paths"]) == [ab, oc, ab]
+    assert json.loads(first["metadata"]) == odd
+    assert json.loads(first["attack_parameters"]) == {"n": 2}
+    assert first["target"] == "Sure"
+    assert json.loads(first["settings"]) == settings
+    assert first["system_prompt"] == "Be brief."
+    assert (first["do_sample"], first["max_new_tokens"], first["temperature"]) == (0, 7, None)
+    assert (other["images"], other["image_paths"], other["target"]) == ("[]", "[]", None)
+    assert json.loads(other["metadata"]) == {}
+
+
+def test_v_generation_names_no_path_of_an_image_that_is_withheld(store_url: str) -> None:
+    with open_store(store_url, mode="write") as store:
+        with store.write() as conn:
+            stored.answer_all(conn, stored.build(conn, 1))
+            conn.execute(
+                text(
+                    "INSERT INTO withholding (uid, author, reason, created_at) "
+                    "VALUES ('00000000-0000-0000-0000-000000000001', 'me', 'x', 1)"
+                )
+            )
+            conn.execute(text("UPDATE media SET withheld_id = (SELECT min(id) FROM withholding)"))
+        ((images, paths),) = rows(store, "SELECT images, image_paths FROM v_generation")
+    assert json.loads(str(images)) == [stored.IMAGE.sha256]
+    assert json.loads(str(paths)) == [None]
