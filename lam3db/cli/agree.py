@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lam3db.cli.options import Db, Where, width
+from lam3db.cli.options import Db, Excel, Where, csv_for, width
 from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 Judges = Annotated[
@@ -45,6 +45,7 @@ def agree(
     output: Pages = "table",
     file: Output = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Hold judges against people and one another, and correct their ASR for their errors.
@@ -58,10 +59,12 @@ def agree(
     from lam3db.report.page import render_page
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     scope = scope_of(run, model, dataset, where)
     names = [name.strip() for name in by.split(",") if name.strip()]
     refuse_output(file, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_agreement(conn, scope, judges or (), against or (), names, part)
     page = agreement_page(found)
-    put_out(render_page(page, output, width() if file is None else 120), file, force=force)
+    columns = width() if file is None else 120
+    put_out(render_page(page, output, columns), file, force=force, excel=excel)

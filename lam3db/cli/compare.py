@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lam3db.cli import ask
-from lam3db.cli.options import Db, Where, width
+from lam3db.cli.options import Db, Excel, Where, csv_for, width
 from lam3db.cli.report import Force, Output, put_out, refuse_output, scope_of
 
 
@@ -61,6 +61,7 @@ def compare(
     ] = "table",
     file: Output = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Compare models on what both were asked: differences with interval, tests, Holm.
@@ -77,6 +78,7 @@ def compare(
     from lam3db.report.compare_formats import render_comparison
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     scope = scope_of(None, None, dataset, where)
     options = Options(pair, read_rule(rule), missing, resamples, seed)
     refuse_output(file, force=force)
@@ -90,6 +92,7 @@ def compare(
             thresholds=[read_threshold(one) for one in threshold or ()],
             anyway=anyway,
         )
-    put_out(render_comparison(found, output, width() if file is None else 120), file, force=force)
+    columns = width() if file is None else 120
+    put_out(render_comparison(found, output, columns), file, force=force, excel=excel)
     if found.compared < len(found.pairs):
         raise typer.Exit(SOME_FAILED if found.compared else 1)

@@ -11,13 +11,17 @@ import contextlib
 import csv
 import io
 import json
+import math
 import re
 import sys
+from datetime import date, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
 
+from lam3db.excel import ExcelWriter
 from lam3db.report.text import safe_text
 
 if TYPE_CHECKING:
@@ -48,11 +52,29 @@ def steps(doing: str) -> Iterator[Callable[[str], None]]:
 
 def print_json(value: Any) -> None:
     """Print JSON on stdout, readable in any script; controls are escaped, so nothing is lost."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False)
     _write(_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
-def print_rows(rows: Sequence[Sequence[Any]], columns: Sequence[str], output: str) -> None:
+def _finite(value: Any) -> Any:
+    """Return a value as JSON has it: numbers are numbers, but NaN and infinities are texts.
+
+    A statement may give decimals and times of the database.
+    """
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, Decimal) and value.is_finite():
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Decimal) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def print_rows(
+    rows: Sequence[Sequence[Any]], columns: Sequence[str], output: str, *, excel: bool = False
+) -> None:
     """Print rows as ``table``, ``csv`` or ``json`` (a list of objects by column).
 
     A table is as wide as it needs where there is no terminal. On a terminal one column may be
@@ -62,14 +84,14 @@ def print_rows(rows: Sequence[Sequence[Any]], columns: Sequence[str], output: st
     if output == "json":
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif output == "csv":
-        _print_csv(rows, columns)
+        _print_csv(rows, columns, excel=excel)
     else:
         _print_table(rows, columns)
 
 
-def _print_csv(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+def _print_csv(rows: Sequence[Sequence[Any]], columns: Sequence[str], *, excel: bool) -> None:
     shown = safe_text if sys.stdout.isatty() else _encodable
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = ExcelWriter(sys.stdout) if excel else csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([shown(cell) if isinstance(cell, str) else cell for cell in row])

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lam3db.cli.agree import Pages, Part, Reference
-from lam3db.cli.options import Db, Where, width
+from lam3db.cli.options import Db, Excel, Where, csv_for, width
 from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 
@@ -28,6 +28,7 @@ def curve(
     output: Pages = "table",
     file: Output = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Show the share unsafe and the errors of a judge with values, by threshold.
@@ -39,6 +40,7 @@ def curve(
     from lam3db.report.page import render_page
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     scope = scope_of(run, model, dataset, where)
     refuse_output(file, force=force)
     with open_store(db, mode="read") as store, store.read() as conn:
@@ -46,4 +48,4 @@ def curve(
             conn, judge, scope, against or (), part, points=points, thresholds=threshold or ()
         )
     text = render_page(curve_page(found), output, width() if file is None else 120)
-    put_out(text, file, force=force)
+    put_out(text, file, force=force, excel=excel)

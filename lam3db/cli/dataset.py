@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lam3db.cli.options import Db
+from lam3db.cli.options import Db, Excel, csv_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -90,12 +90,13 @@ def add(
 
 
 @app.command("list")
-def list_datasets(output: Output = "table", db: Db = None) -> None:
+def list_datasets(output: Output = "table", excel: Excel = False, db: Db = None) -> None:
     """List the datasets and their versions; source and licence with `--format json`."""
     from lam3db.cli.console import print_rows
     from lam3db.store.engine import open_store
     from lam3db.store.reads import list_datasets as stored
 
+    output = csv_for(output, excel=excel)
     columns = [
         "name",
         "version",
@@ -115,11 +116,11 @@ def list_datasets(output: Output = "table", db: Db = None) -> None:
         for info in infos
     ]
     columns.append("created_at")
-    print_rows(rows, columns, output)
+    print_rows(rows, columns, output, excel=excel)
 
 
 @app.command()
-def formats(output: Output = "table") -> None:
+def formats(output: Output = "table", excel: Excel = False) -> None:
     """List the published formats that `dataset add --format` reads.
 
     Each with its files at their published paths, what makes a behavior (the unit that
@@ -128,6 +129,7 @@ def formats(output: Output = "table") -> None:
     from lam3db.cli.console import print_rows
     from lam3db.datasets.published import FORMATS, published_format
 
+    output = csv_for(output, excel=excel)
     columns = ("name", "title", "files", "images", "samples", "behavior", "source", "licence")
     known = {name: published_format(name) for name in sorted(FORMATS)}
     rows = [
@@ -137,7 +139,7 @@ def formats(output: Output = "table") -> None:
         )
         for name, one in known.items()
     ]
-    print_rows(rows, columns, output)
+    print_rows(rows, columns, output, excel=excel)
 
 
 @app.command()
@@ -145,6 +147,7 @@ def show(
     name: Annotated[str, typer.Argument(help="A dataset: NAME (its newest version) or NAME@2.")],
     limit: Annotated[int, typer.Option(min=1, help="How many samples at most.")] = 20,
     output: Output = "table",
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Show samples of a dataset; whole texts with `--format json`."""
@@ -153,6 +156,7 @@ def show(
     from lam3db.store.reads import find_dataset
     from lam3db.store.samples import selection_samples
 
+    output = csv_for(output, excel=excel)
     with open_store(db, mode="read") as store, store.read() as conn:
         dataset = find_dataset(conn, name)
         samples = selection_samples(conn, dataset.selection_id, limit)
@@ -169,7 +173,7 @@ def show(
         )
         for sample in samples
     ]
-    print_rows(rows, columns, output)
+    print_rows(rows, columns, output, excel=excel)
     if output == "table":
         err.print(
             f"{dataset.name}@{dataset.version}: {len(rows)} of {dataset.sample_count} samples"

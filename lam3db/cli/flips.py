@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lam3db.cli.agree import Pages
-from lam3db.cli.options import Db, Where, width
+from lam3db.cli.options import Db, Excel, Where, csv_for, width
 from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 
@@ -29,6 +29,7 @@ def flips(
     output: Pages = "table",
     file: Output = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Show answers that two judges (two versions of one) decide differently, and what it moves.
@@ -41,6 +42,7 @@ def flips(
     from lam3db.report.page import render_page
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     scope = scope_of(run, model, dataset, where)
     names = [name.strip() for name in by.split(",") if name.strip()]
     refuse_output(file, force=force)
@@ -48,9 +50,9 @@ def flips(
     with open_store(db, mode="read") as store, store.read() as conn:
         found = build_flips(conn, first, second, scope, names)
     if export is not None:
-        written = export_format(None, export)
-        count = export_rows(export, COLUMNS, found.rows(), written, force=force)
+        written = export_format(None, export, excel=excel)
+        count = export_rows(export, COLUMNS, found.rows(), written, force=force, excel=excel)
         typer.echo(f"{count} flips to {export}", err=True)
     if export != "-":
         text = render_page(flips_page(found, limit), output, width() if file is None else 120)
-        put_out(text, file, force=force)
+        put_out(text, file, force=force, excel=excel)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lam3db.cli.options import Db, Format
+from lam3db.cli.options import Db, Excel, Format, csv_for
 
 if TYPE_CHECKING:
     from lam3db.store.failure_groups import Group
@@ -58,6 +58,7 @@ def list_issues(
     everything: Annotated[bool, typer.Option("--all", help="Resolved and rejected, too.")] = False,
     lang: Lang = "en",
     output: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = "table",
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """List issues, open ones unless asked otherwise; failures that are left are counted."""
@@ -67,6 +68,7 @@ def list_issues(
     from lam3db.store.issue_words import shown_severity, shown_status
     from lam3db.store.issues import load_issues
 
+    output = csv_for(output, excel=excel)
     wanted = _change(severity, status, None)
     with open_store(db, mode="read") as store, store.read() as conn:
         every, groups = load_issues(conn), load_groups(conn)
@@ -76,19 +78,26 @@ def list_issues(
         if (wanted.severity in (None, one.severity) and wanted.status in (None, one.status))
         and (everything or status is not None or not one.status.is_end)
     ]
-    columns = ("key", "severity", "status", "description", "failures", "note")
+    is_table = output == "table"
+    columns = ["key", "severity", "status", "description", "failures", "left", "note"]
+    if is_table:
+        columns.remove("left")  # told beside the failures
     rows = [
         (
             one.key,
             shown_severity(one.severity, lang),
             shown_status(one.status, lang),
             one.title,
-            _failures(groups.get(one.id, [])),
+            *(
+                (_failures(groups.get(one.id, [])),)
+                if is_table
+                else _failure_counts(groups.get(one.id, []))
+            ),
             one.note,
         )
         for one in found
     ]
-    print_rows(rows, columns, output)
+    print_rows(rows, columns, output, excel=excel)
     if not every and output == "table":
         err.print("no issue yet: `lam3db issue open TITLE` opens one; failures open their own")
     elif len(found) < len(every) and output == "table":
@@ -230,8 +239,13 @@ def _author(given: str | None) -> str:
 def _failures(groups: list[Group]) -> str:
     if not groups:
         return ""
-    count, left = sum(one.count for one in groups), sum(one.left for one in groups)
+    count, left = _failure_counts(groups)
     return f"{count}, {left} left" if left else f"{count}, all succeeded since"
+
+
+def _failure_counts(groups: list[Group]) -> tuple[int, int]:
+    """Return how many attempts failed, and how many of what they were at is left."""
+    return sum(one.count for one in groups), sum(one.left for one in groups)
 
 
 def _json(issue: Issue, groups: list[Group], links: list[str]) -> dict[str, Any]:

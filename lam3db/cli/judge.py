@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lam3db.cli.options import Db, Format, MaxCost, MaxRequests, SameFailures
+from lam3db.cli.options import Db, Excel, Format, MaxCost, MaxRequests, SameFailures, csv_for
 from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lam3db.pipeline.judge import JudgeJob, JudgeResult
     from lam3db.pipeline.members import Waiting
@@ -83,6 +83,7 @@ def judge(
 @app.command("list")
 def list_judges(
     output: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = "table",
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """List the judges that have scored, and the judge configs there are."""
@@ -92,6 +93,7 @@ def list_judges(
     from lam3db.pipeline.judges import stored_judges
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     try:
         with open_store(db, mode="read") as store:
             rows = stored_judges(store)
@@ -101,13 +103,20 @@ def list_judges(
     others = [name for name in list_configs("judges") if name not in used]
     if output != "table":
         rows += [{"judge": name, "kind": "(config)"} for name in others]
-    columns = ["judge", "kind", "version", "digest", "sees", "threshold", "scores", "failures"]
+    columns = ["judge", "kind", "version", "digest", "sees", "threshold", "operator"]
+    columns += ["scores", "failures"]
     if output == "table":
         columns.remove("version")  # `judge show` has it; the digest tells judges apart
-        rows = [{**row, "digest": row["digest"][:8]} for row in rows]
-    print_rows([[row.get(name) for name in columns] for row in rows], columns, output)
+        columns.remove("operator")
+        rows = [{**row, "digest": row["digest"][:8], "threshold": _policy(row)} for row in rows]
+    print_rows([[row.get(name) for name in columns] for row in rows], columns, output, excel=excel)
     if output == "table" and others:
         out.print(f"\nno scores here yet (lam3db judge catalog): {', '.join(others)}")
+
+
+def _policy(row: Mapping[str, Any]) -> str | None:
+    threshold = row["threshold"]
+    return None if threshold is None else f"{row['operator']} {threshold:g}"
 
 
 @app.command("catalog")
@@ -116,15 +125,17 @@ def show_catalog(
         Literal["table", "csv", "json", "markdown"],
         typer.Option("--format", help="table, csv, json or markdown."),
     ] = "table",
+    excel: Excel = False,
 ) -> None:
     """List the judges to choose from: what each sees, gives, costs, its licence and flaw."""
     from lam3db.cli.console import print_rows
     from lam3db.pipeline.catalog import COLUMNS, catalog, markdown
 
+    output = csv_for(output, excel=excel)
     if output == "markdown":
         typer.echo(markdown(), nl=False)
     else:
-        print_rows(catalog(), COLUMNS, output)
+        print_rows(catalog(), COLUMNS, output, excel=excel)
 
 
 @app.command("show")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lam3db.cli.agree import Pages, Reference
-from lam3db.cli.options import Db, Where, width
+from lam3db.cli.options import Db, Excel, Where, csv_for, width
 from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
 
 
@@ -35,6 +35,7 @@ def labels(
     output: Pages = "table",
     file: Output = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Show how many labels of people buy which interval, alone and with a judge's help.
@@ -47,6 +48,7 @@ def labels(
     from lam3db.stats.labelling import SIZES
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     refuse_output(file, force=force)
     record = None
     if judge is not None:
@@ -62,4 +64,5 @@ def labels(
         "alike": alike,
     }
     page = labelling_page(given, record, size or SIZES)
-    put_out(render_page(page, output, width() if file is None else 120), file, force=force)
+    columns = width() if file is None else 120
+    put_out(render_page(page, output, columns), file, force=force, excel=excel)

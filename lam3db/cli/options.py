@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, cast
 
 import typer
 
 from lam3db.errors import ConfigError
 
 Format = Literal["table", "csv", "json"]
+Word = TypeVar("Word", bound=str)
+Excel = Annotated[
+    bool,
+    typer.Option(
+        "--excel",
+        help="CSV as Excel opens it: marked as UTF-8, texts never taken for formulas.",
+    ),
+]
 Db = Annotated[
     str | None,
     typer.Option(
@@ -43,6 +51,13 @@ Where = Annotated[
         "metadata.NAME. Repeat to narrow.",
     ),
 ]
+
+
+def csv_for(output: Word, *, excel: bool) -> Word:
+    """Return the format, CSV where ``--excel`` asks for it; raise ConfigError for another."""
+    if excel and output not in ("table", "csv"):
+        raise ConfigError(f"--excel is a way of CSV: leave out --format {output}")
+    return cast("Word", "csv") if excel else output
 
 
 def pairs(items: list[str] | None, option: str) -> dict[str, str]:

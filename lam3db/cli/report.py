@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lam3db.cli import ask, drawn
-from lam3db.cli.options import Db, Where, pairs, width
+from lam3db.cli.options import Db, Excel, Where, csv_for, pairs, width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TextIO
 
     from lam3db.metrics import Scope
     from lam3db.report.build import Report
@@ -72,12 +73,17 @@ def report(
     examples: drawn.Examples = 2,
     file: Output = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Show ASR, toxicity and refusals, each with n, coverage and interval."""
+    from lam3db.errors import ConfigError
     from lam3db.report import build_report, render
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
+    if excel and (plot or figure is not None):
+        raise ConfigError("--excel goes with a table, not with --plot or --figure")
     scope = scope_of(run, model, dataset, where)
     question = ask.question(
         metric, threshold, attributes, rule, missing, cluster, interval, resamples, seed
@@ -99,7 +105,7 @@ def report(
             text = drawn.page_text(conn, store, built, scope, names, build, examples)
         else:
             text = render(built, output, columns)
-    put_out(text, file, force=force)
+    put_out(text, file, force=force, excel=excel)
 
 
 def status(
@@ -117,7 +123,7 @@ def status(
     if output == "json":
         _print_json(status_json(found))
     else:
-        _write(f"Database {store.url}\n\n{status_text(found)}")
+        _write(sys.stdout, f"Database {store.url}\n\n{status_text(found)}")
 
 
 def show(
@@ -149,7 +155,7 @@ def show(
     if output == "json":
         _print_json([answer_json(one, find) for one in found])
         return
-    _write("\n".join(f"{answer_text(one, find, width())}" for one in found))
+    _write(sys.stdout, "\n".join(f"{answer_text(one, find, width())}" for one in found))
     if total != len(found) or not found:
         more = "--limit shows more" if found else "`lam3db status` says what is stored"
         typer.echo(f"{len(found)} of {total} answers shown; {more}.", err=True)
@@ -171,6 +177,7 @@ def generations(
     dataset: Dataset = None,
     where: Where = None,
     force: Force = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Write answers with what was posed and under which settings, one row each, texts exact.
@@ -185,12 +192,12 @@ def generations(
     from lam3db.store.engine import open_store
 
     scope = scope_of(run, model, dataset, where)
-    chosen = export_format(output, file)
+    chosen = export_format(output, file, excel=excel)
     with open_store(db, mode="read") as store, store.read() as conn:
         frame, words = resolve(conn, scope)
         columns, rows = stream_answers(conn, frame)
         values = with_json(rows, JSON_COLUMNS) if chosen == "jsonl" else rows
-        count = export_rows(file, columns, values, chosen, force=force)
+        count = export_rows(file, columns, values, chosen, force=force, excel=excel)
     where_to = "standard output" if file == "-" else file
     typer.echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
 
@@ -219,15 +226,18 @@ def refuse_output(file: str | None, *, force: bool) -> None:
         refuse_path(Path(str(file)), force=force)
 
 
-def put_out(text: str, file: str | None, *, force: bool) -> None:
-    """Write to standard output, or to a new file."""
+def put_out(text: str, file: str | None, *, force: bool, excel: bool = False) -> None:
+    """Write to standard output, or to a new file; ``excel``: the text is CSV for Excel."""
+    from lam3db.excel import write_for_excel
+
+    write = write_for_excel if excel else _write
     if file is None or file == "-":
-        _write(text)
+        write(sys.stdout, text)
         return
     from lam3db.atomic_files import new_file
 
     with new_file(Path(file), force=force) as stream:
-        stream.write(text)
+        write(stream, text)
 
 
 def _finder(store: Store) -> Callable[[str], str]:
@@ -259,5 +269,5 @@ def _print_json(value: object) -> None:
     print_json(value)
 
 
-def _write(text: str) -> None:
-    sys.stdout.write(text)
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(text)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lam3db.cli.options import Db, Format
+from lam3db.cli.options import Db, Excel, Format, csv_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 app = typer.Typer(
     no_args_is_help=True, help="Let people label answers: draw, export, import, status, queue."
@@ -150,6 +153,7 @@ def import_(
 def status(
     name: Annotated[str | None, typer.Option("--name", help="Only this review.")] = None,
     output: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = "table",
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Show how far each review is: labels, agreement (a raw count), disputes."""
@@ -157,9 +161,16 @@ def status(
     from lam3db.pipeline.review_status import COLUMNS, review_status
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     with open_store(db, mode="read") as store:
         rows = [part.row() for part in review_status(store, name)]
-    print_rows([[row[column] for column in COLUMNS] for row in rows], COLUMNS, output)
+    if output != "json":
+        rows = [row | {"annotators": _people(row["annotators"])} for row in rows]
+    print_rows([[row[column] for column in COLUMNS] for row in rows], COLUMNS, output, excel=excel)
+
+
+def _people(labels: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in labels.items())
 
 
 @app.command()
@@ -169,6 +180,7 @@ def queue(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 50,
     output: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = "table",
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """List answers on which ensembles abstained and that nobody has labelled."""
@@ -176,11 +188,12 @@ def queue(
     from lam3db.store import reviews
     from lam3db.store.engine import open_store
 
+    output = csv_for(output, excel=excel)
     with open_store(db, mode="read") as store, store.read() as conn:
         only = None if judge is None else reviews.find_judge(conn, judge).id
         waiting = reviews.queue(conn, only)
     rows = [(one.generation_id, one.judge, one.explanation) for one in waiting[:limit]]
-    print_rows(rows, ("answer", "judge", "why"), output)
+    print_rows(rows, ("answer", "judge", "why"), output, excel=excel)
     if len(waiting) > limit:
         typer.echo(f"{limit} of {len(waiting)}; --limit shows more", err=True)
     if waiting:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lam3db.cli.options import Db
+from lam3db.cli.options import Db, Excel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,12 +29,14 @@ def export_scores(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file if it is there.")
     ] = False,
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Write what a judge has said, one row per judged text, to be read by scripts or imported.
 
     Columns: text and subject digest, judge with version and weights, status, toxicity_score
     (its value), label, threshold, every attribute. The first row carries the judge's identity.
+    What is written with --excel is for looking at, not for `import scores`.
     """
     from lam3db.pipeline.scores import stored_identity
     from lam3db.records import JudgePolicy
@@ -43,7 +45,7 @@ def export_scores(
     from lam3db.store import scores
     from lam3db.store.engine import open_store
 
-    chosen = export_format(output, file)
+    chosen = export_format(output, file, excel=excel)
     with open_store(db, mode="read") as store, store.read() as conn:
         row = _only(choose_judges(conn, [judge])).judge
         policy = None
@@ -53,7 +55,7 @@ def export_scores(
         columns: Sequence[str] = scores.COLUMNS
         if chosen == "csv":
             columns, rows = _flat(scores.attribute_names(conn, row.id), rows)
-        count = export_rows(file, columns, rows, chosen, force=force)
+        count = export_rows(file, columns, rows, chosen, force=force, excel=excel)
     where_to = "standard output" if file == "-" else file
     typer.echo(f"{count} scores of {row.name} [{row.digest[:8]}] to {where_to}", err=True)
 

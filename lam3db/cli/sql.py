@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from lam3db.cli.options import Db, Format
+from lam3db.cli.options import Db, Excel, Format, csv_for
 
 
 def sql(
     statement: Annotated[str, typer.Argument(help='For example "SELECT * FROM v_asr".')],
     output: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = "table",
+    excel: Excel = False,
     db: Db = None,
 ) -> None:
     """Run one reading statement; the database itself refuses to write.
@@ -22,5 +23,6 @@ def sql(
     from lam3db.store.engine import open_store
     from lam3db.store.query import run_query
 
+    output = csv_for(output, excel=excel)
     with open_store(db, mode="read") as store, run_query(store, statement) as answered:
-        print_rows(list(answered.rows), answered.columns, output)
+        print_rows(list(answered.rows), answered.columns, output, excel=excel)

@@ -103,7 +103,8 @@ def _row(info: JudgeInfo) -> dict[str, Any]:
         "digest": info.digest[:12],
         "sees": "+".join(info.sees),
         "heading": info.heading,
-        "threshold": info.policy and f"{info.policy.operator} {info.policy.threshold:g}",
+        "threshold": info.policy and info.policy.threshold,
+        "operator": info.policy and str(info.policy.operator),
         "scores": info.scores,
         "failures": info.failures,
     }

@@ -1,10 +1,9 @@
 """Texts of strangers in the cells of spreadsheets: shown, never obeyed, and read back whole.
 
-A spreadsheet takes a CSV cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage
-return for a formula: an apostrophe goes before it (and before an apostrophe), and is taken
-away when reading. NUL and lone surrogates, which no encoding has, go through the store's own
-escape. XLSX cells are typed as text; characters that XML has no place for, and a carriage
-return, are written as the format's own ``_xHHHH_``.
+A spreadsheet takes some CSV cells for formulas (:data:`lam3db.excel.FORMULA`): an apostrophe goes
+before them (and before an apostrophe), and is taken away when reading. NUL and lone surrogates,
+which no encoding has, go through the store's own escape. XLSX cells are typed as text; characters
+that XML has no place for, and a carriage return, are written as the format's own ``_xHHHH_``.
 
 What must hold: two texts that differ are written differently, in either format; reading undoes
 writing. An XLSX cell holds 32,767 UTF-16 units: a longer text is refused, not cut.
@@ -14,10 +13,11 @@ from __future__ import annotations
 
 import re
 
+from lam3db.excel import FORMULA
 from lam3db.hashing import escape, unescape
 
 LONGEST_CELL = 32_767
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_GUARDED = (*FORMULA, "'")
 _NOT_XML = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _NEW_LINES = re.compile("\r\n?")
@@ -26,7 +26,7 @@ _NEW_LINES = re.compile("\r\n?")
 def to_csv(text: str) -> str:
     """Return a text as a CSV cell."""
     shown = escape(text)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    return f"'{shown}" if shown.startswith(_GUARDED) else shown
 
 
 def to_xlsx(text: str) -> str:
@@ -45,7 +45,7 @@ def to_xlsx(text: str) -> str:
 
 def from_csv(cell: str) -> str:
     """Undo :func:`to_csv`."""
-    bare = cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+    bare = cell[1:] if cell.startswith("'") and cell[1:].startswith(_GUARDED) else cell
     return unescape(bare)
 
 

@@ -51,7 +51,6 @@ class PartStatus:
 
     def row(self) -> dict[str, Any]:
         """Return the cells of :data:`COLUMNS`."""
-        people = ", ".join(f"{name} {count}" for name, count in self.annotators.items())
         return {
             "review": self.review,
             "part": self.part,
@@ -62,7 +61,7 @@ class PartStatus:
             "agree": self.agree,
             "disputed": self.by_several - self.agree,
             "adjudicated": self.adjudicated,
-            "annotators": people,
+            "annotators": dict(self.annotators),
         }
 
 

@@ -2,8 +2,8 @@ r"""Rows to files or to standard output.
 
 What must hold: texts are exact. JSON Lines hold every text exactly (a lone surrogate as its JSON
 escape). CSV does too, but for lone surrogates, which no encoding has: the stream writes them as
-``\udXXX`` (:mod:`lam3db.escaping`). Cells that begin with ``=``, ``+``, ``-`` or ``@`` are left as
-they are, because a quote before them would change the data: import such a file as text.
+``\udXXX`` (:mod:`lam3db.escaping`). Cells that a spreadsheet takes for formulas are left as they
+are, because an apostrophe before them would change the data: :mod:`lam3db.excel` is for that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lam3db.atomic_files import new_file
 from lam3db.errors import ConfigError
+from lam3db.excel import ExcelWriter
 from lam3db.report.text import safe_text
 
 if TYPE_CHECKING:
@@ -24,17 +25,24 @@ if TYPE_CHECKING:
 FORMATS = ("jsonl", "csv")
 
 
-def export_format(asked: str | None, path: str) -> str:
+def export_format(asked: str | None, path: str, *, excel: bool = False) -> str:
     """Return the format asked for, or the one the file's name tells; raise ConfigError."""
+    if excel and (asked == "jsonl" or (asked is None and path.lower().endswith(".jsonl"))):
+        raise ConfigError("--excel is a way of CSV, not of JSON Lines")
     if asked is None:
-        return "csv" if path.lower().endswith(".csv") else "jsonl"
+        return "csv" if excel or path.lower().endswith(".csv") else "jsonl"
     if asked not in FORMATS:
         raise ConfigError(f"--format {asked}: write one of {', '.join(FORMATS)}")
     return asked
 
 
 def write_rows(
-    stream: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], output: str
+    stream: TextIO,
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    output: str,
+    *,
+    excel: bool = False,
 ) -> int:
     """Write rows as they come and return how many there were.
 
@@ -44,7 +52,7 @@ def write_rows(
         rows = ({name: _safe(value) for name, value in row.items()} for row in rows)
     count = 0
     if output == "csv":
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = ExcelWriter(stream) if excel else csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         for count, row in enumerate(rows, 1):  # noqa: B007 - the number is the result
             writer.writerow([row[name] for name in columns])
@@ -83,6 +91,7 @@ def export_rows(
     output: str,
     *,
     force: bool,
+    excel: bool = False,
 ) -> int:
     """Write rows to a new file, or to standard output for ``-``; return how many there were.
 
@@ -91,6 +100,6 @@ def export_rows(
 
     """
     if file == "-":
-        return write_rows(sys.stdout, columns, rows, output)
+        return write_rows(sys.stdout, columns, rows, output, excel=excel)
     with new_file(Path(file), force=force) as stream:
-        return write_rows(stream, columns, rows, output)
+        return write_rows(stream, columns, rows, output, excel=excel)
