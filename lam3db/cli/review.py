@@ -82,7 +82,7 @@ def export(
     file: Annotated[Path, typer.Option("--output", "-o", help="A file .csv or .xlsx.")],
     part: Annotated[Part | None, typer.Option(help="Only this part.")] = None,
     show: Annotated[
-        str, typer.Option(help="What is shown: response,prompt,behavior,image.")
+        str, typer.Option(help="What is shown: response,prompt,behavior,image,reasoning.")
     ] = "response,prompt,behavior",
     disputed: Annotated[
         bool, typer.Option("--disputed", help="Only what annotators differ on: to adjudicate.")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from lam3db.errors import ModelError
+from lam3db.errors import ConfigError, ModelError
 from lam3db.models.collate import collate, groups
 from lam3db.models.decode import Limits, Said, decode, decode_generic
 from lam3db.models.families import clean
@@ -92,9 +92,14 @@ class TransformersModel:
         """Yield each batch's odds as it ends, longest requests first.
 
         Raises:
-            ConfigError: two words begin with the same token.
+            ConfigError: two words begin with the same token, or the prompt begins a thought.
 
         """
+        if self._tags is not None and self._tags.opened:
+            raise ConfigError(
+                f"the chat template begins with {self._tags.start.strip()}, so the first token is "
+                "a thought's: judge by text (output: {by: text}), or close it by template_arguments"
+            )
         weigh = partial(self._weighed, first_tokens(self._decoder, words))
         yield from self._work(requests, weigh, continues=self._last_turn != "answer")
 

@@ -49,6 +49,7 @@ class TemplateHost:
         self._limits = limits
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._waiting = select.poll()
         self._owner = 0
 
     def render(self, template: str, variables: Mapping[str, Any]) -> str:
@@ -78,7 +79,7 @@ class TemplateHost:
             raise RuntimeError("a process without pipes")
         try:
             template_child.send(process.stdin, job)
-            ready, _, _ = select.select([process.stdout], [], [], self._limits.wall_s)
+            ready = self._waiting.poll(self._limits.wall_s * 1000)
             reply = template_child.receive(process.stdout) if ready else None
         except OSError:
             reply = None
@@ -122,7 +123,9 @@ class TemplateHost:
                 "cpu_s": limits.cpu_s,
                 "characters": limits.characters,
             }
-            if self._process.stdin is not None:
+            self._waiting = select.poll()  # takes pipes of any number, which select does not
+            if self._process.stdin is not None and self._process.stdout is not None:
+                self._waiting.register(self._process.stdout, select.POLLIN)
                 template_child.send(self._process.stdin, start)
         return self._process
 

@@ -30,9 +30,14 @@ if TYPE_CHECKING:
     from lam3db.store.reviews import Label, ReviewItem, ReviewRow
 
 OWN_COLUMNS = ("label", "confidence", "comment")
-TEXT_COLUMNS = {Sees.BEHAVIOR: "behavior", Sees.PROMPT: "prompt", Sees.RESPONSE: "response"}
+TEXT_COLUMNS = {
+    Sees.BEHAVIOR: "behavior",
+    Sees.PROMPT: "prompt",
+    Sees.REASONING: "reasoning",
+    Sees.RESPONSE: "response",
+}
 IMAGES = "images"
-_ORDER = (Sees.BEHAVIOR, Sees.PROMPT, Sees.IMAGE, Sees.RESPONSE)
+_ORDER = (Sees.BEHAVIOR, Sees.PROMPT, Sees.IMAGE, Sees.REASONING, Sees.RESPONSE)
 _ID = 16
 
 
@@ -54,8 +59,7 @@ class Item:
 
     def text(self, column: str) -> str:
         """Return what a column shows."""
-        shown = {"behavior": self.subject.behavior, "prompt": self.subject.prompt}
-        return (shown | {"response": self.subject.response})[column] or ""
+        return getattr(self.subject, column) or ""
 
 
 def columns_of(shown: Sequence[Sees]) -> tuple[str, ...]:
@@ -83,7 +87,7 @@ def load_items(
     With a ``part``, only items of which an answer belongs to it.
     """
     drawn = reviews.review_items(conn, review.id)
-    texts = load_judged(conn, [item.generation_id for item in drawn])
+    texts = load_judged(conn, [item.generation_id for item in drawn], shown)
     groups: dict[bytes, list[ReviewItem]] = {}
     subjects: dict[bytes, Subject] = {}
     withheld: set[str] = set()
@@ -140,7 +144,7 @@ def disputed(labels: Sequence[Label]) -> bool:
 
 
 def _views() -> list[tuple[Sees, ...]]:
-    more = (Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE)
+    more = (Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE, Sees.REASONING)
     return [
         (Sees.RESPONSE, *chosen)
         for count in range(len(more) + 1)

@@ -35,7 +35,7 @@ _GRADE = re.compile(r"grade:(-?\d{1,3})-(-?\d{1,3})")
 _NUMBER = re.compile(r"[-+]?\d{1,6}(?:\.\d{1,6})?")
 _PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _LARGEST_GUIDELINE = 1 << 20
-_SHOWABLE = (Sees.RESPONSE, Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE)
+_SHOWABLE = (Sees.RESPONSE, Sees.PROMPT, Sees.BEHAVIOR, Sees.IMAGE, Sees.REASONING)
 
 
 @dataclass(frozen=True, slots=True)

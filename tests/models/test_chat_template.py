@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import small_causal
 
-from lam3db.errors import InputError
+from lam3db.errors import ConfigError, InputError
 from lam3db.models.answering import _Ready
 from lam3db.models.decode import Said
 from lam3db.models.prompt import Prepared
@@ -219,3 +219,9 @@ def test_a_template_that_refuses_is_told_with_the_roles(bench: Any, copied: Any)
     model = bench.load(copied("{{ messages.x.y }}"))
     with pytest.raises(InputError, match=r"refuses these messages \(user\): .*no attribute"):
         model._preparer.prepare(_request().messages)
+
+
+def test_odds_of_a_thoughts_first_token_are_refused(bench: Any, copied: Any) -> None:
+    model = bench.load(copied(OPENS + "{# </think> #}"))
+    with pytest.raises(ConfigError, match="first token is a thought's"):
+        list(model.weigh([_request()], ["safe", "unsafe"]))

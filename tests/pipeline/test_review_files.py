@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from jobs import job, put, sample
 
 from lam3db.errors import ConfigError, InputError, Lam3Error, NotFoundError
+from lam3db.hashing import text_digest
 from lam3db.media import MediaRoot
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.review_export import Export, Exported, export_review
@@ -541,3 +542,17 @@ def test_an_empty_guideline_is_none(tmp_path: Path) -> None:
     (tmp_path / "g.md").write_text(" \n", encoding="utf-8")
     with pytest.raises(InputError, match="is empty"):
         guideline_digest(tmp_path / "g.md")
+
+
+def test_people_see_what_a_model_thought_where_they_are_to(store: Store, tmp_path: Path) -> None:
+    with store.write() as conn:
+        for one in conn.execute(text("SELECT id FROM generation")).scalars().all():
+            values = {"id": one, "said": f"thought {one}", "digest": text_digest(f"thought {one}")}
+            change = "UPDATE generation SET reasoning = :said, reasoning_digest = :digest"
+            conn.execute(text(f"{change} WHERE id = :id"), values)
+    assert "thought" not in export(store).content.decode()
+    made = export(store, shown=read_shown("response,reasoning"))
+    assert all(row["reasoning"].startswith("thought ") for row in rows_of(made))
+    done = read(store, write(tmp_path, filled(made, lambda _: "safe")))
+    assert done.new == len(rows_of(made))
+    assert [fault for one in verify(store) for fault in one.faults] == []
