@@ -132,7 +132,7 @@ if TYPE_CHECKING:
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.datasets.results.maps.joins import Joined
-    from lam3db.datasets.results.maps.shape import MapShape
+    from lam3db.datasets.results.maps.map_shape import MapShape
     from lam3db.datasets.results.record import ResultRecord
 
 
@@ -180,13 +180,13 @@ class ResultMap:
 
     def _joins(self, folder: Path) -> list[Joined]:
         """Return the other files, read once: both passes over a file get the same rows."""
-        found = []
+        joined = []
         for at, join in enumerate(self.shape.joins):
             key = at, path_of(join, [self.shape.folder, folder])
             if key not in self._joined:
                 self._joined[key] = read_join(join, key[1])
-            found.append(self._joined[key])
-        return found
+            joined.append(self._joined[key])
+        return joined
 
 
 def read_map(path: Path) -> ResultMap:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.results.cells import text_of_value, word_of
-from lam3db.datasets.results.maps.meanings import Rule, Words
+from lam3db.datasets.results.maps.meanings import WordMeanings, WordRule
 from lam3db.datasets.results.maps.patterns import compiled
 from lam3db.errors import did_you_mean
 
@@ -41,13 +41,13 @@ class Checks:
 
     def mapping(self, values: Mapping[str, Any], name: str, place: Place) -> Mapping[str, Any]:
         """Return the object under a name; empty where it is not there."""
-        found = values.get(name)
-        if found is None:
+        inner = values.get(name)
+        if inner is None:
             return {}
-        if not isinstance(found, dict):
+        if not isinstance(inner, dict):
             self.faults.add((*place, name), f"{name}: is no list of `name: ...` lines")
             return {}
-        return found
+        return inner
 
     def items(self, value: Any) -> Sequence[Any]:
         """Return the elements of a list, or a single value as the only one."""
@@ -55,18 +55,18 @@ class Checks:
 
     def text(self, values: Mapping[str, Any], name: str, place: Place) -> str | None:
         """Return the text under a name; None where it is not there."""
-        found = values.get(name)
-        if found is None or isinstance(found, str):
-            return found
-        self.faults.add((*place, name), f"{name}: {found!r} is no text: put it in quotes")
+        text = values.get(name)
+        if text is None or isinstance(text, str):
+            return text
+        self.faults.add((*place, name), f"{name}: {text!r} is no text: put it in quotes")
         return None
 
     def flag(self, values: Mapping[str, Any], name: str, place: Place) -> bool:
         """Return whether a setting is ``true``."""
-        found = values.get(name, False)
-        if not isinstance(found, bool):
-            self.fault((*place, name), f"{found!r} is neither true nor false")
-        return found is True
+        flag = values.get(name, False)
+        if not isinstance(flag, bool):
+            self.fault((*place, name), f"{flag!r} is neither true nor false")
+        return flag is True
 
     def word(self, value: Any, words: Any, place: Place) -> Any:
         """Return the member of a vocabulary; None with a fault."""
@@ -89,23 +89,23 @@ class Checks:
             self.fault(place, str(error))
             return None
 
-    def words(self, meanings: Mapping[Any, tuple[Any, Place]]) -> Words[Any]:
+    def words(self, meanings: Mapping[Any, tuple[Any, Place]]) -> WordMeanings[Any]:
         """Return the words of several meanings; ``meanings`` give each its list and its place."""
         exact: dict[str, Any] = {}
-        rules: list[Rule[Any]] = []
+        rules: list[WordRule[Any]] = []
         for meaning, (listed, place) in meanings.items():
             for entry in self._entries(listed, meaning, place):
-                if isinstance(entry, Rule):
+                if isinstance(entry, WordRule):
                     rules.append(entry)
                 elif exact.setdefault(entry, meaning) != meaning:
                     self.fault(place, f"{entry!r} has two meanings")
-        return Words(exact, tuple(rules))
+        return WordMeanings(exact, tuple(rules))
 
-    def word_set(self, value: Any, place: Place) -> Words[bool]:
+    def word_set(self, value: Any, place: Place) -> WordMeanings[bool]:
         """Return words that all mean one thing."""
         return self.words({True: (value, place)})
 
-    def _entries(self, listed: Any, meaning: Any, place: Place) -> Iterator[str | Rule[Any]]:
+    def _entries(self, listed: Any, meaning: Any, place: Place) -> Iterator[str | WordRule[Any]]:
         for item in self.items(listed):
             if isinstance(item, dict):
                 rule = self._rule(item, meaning, place)
@@ -116,7 +116,7 @@ class Checks:
             else:
                 yield word_of(item) or ""
 
-    def _rule(self, item: Mapping[str, Any], meaning: Any, place: Place) -> Rule[Any] | None:
+    def _rule(self, item: Mapping[str, Any], meaning: Any, place: Place) -> WordRule[Any] | None:
         self.known(item, RULES, place)
         named = [kind for kind in RULES if kind in item]
         if len(named) != 1:
@@ -125,11 +125,11 @@ class Checks:
         kind, what = named[0], item[named[0]]
         if kind == "pattern":
             pattern = self.pattern(what, place)
-            return None if pattern is None else Rule(kind, what, meaning, pattern)
+            return None if pattern is None else WordRule(kind, what, meaning, pattern)
         if not isinstance(what, str) or not what.strip():
             self.fault(place, f"{kind}: {what!r} is no text: put it in quotes")
             return None
-        return Rule(kind, what.strip().casefold(), meaning)
+        return WordRule(kind, what.strip().casefold(), meaning)
 
 
 def dotted(place: Place) -> str:

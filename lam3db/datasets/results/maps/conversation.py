@@ -20,15 +20,15 @@ from lam3db.records import ImagePart, Message, TextPart
 if TYPE_CHECKING:
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.formats import ReadOptions
-    from lam3db.datasets.results.maps.cells import Cells
     from lam3db.datasets.results.maps.fields import Fields
-    from lam3db.datasets.results.maps.shape import Source
+    from lam3db.datasets.results.maps.lookup import Cells
+    from lam3db.datasets.results.maps.map_shape import FieldSource
 
 _MOST_MESSAGES = 1000
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
-class Conversation:
+class PosedReader:
     """Reads what one attempt was posed; ``unseen`` are the images that were not opened."""
 
     def __init__(self, fields: Fields, options: ReadOptions, faults: Faults) -> None:
@@ -36,7 +36,7 @@ class Conversation:
         self._fields, self._options, self._faults = fields, options, faults
         self.unseen: list[str] = []
 
-    def read(self, cells: Cells, source: Source | None) -> tuple[Message, ...] | None:
+    def read(self, cells: Cells, source: FieldSource | None) -> tuple[Message, ...] | None:
         """Return the messages; ``source`` is where whole conversations are. None: nothing known."""
         fields = self._fields
         images = [self._image(column, name) for column, name in fields.images()]
@@ -61,7 +61,7 @@ class Conversation:
             self.unseen.append(f"data:{text_digest(name).hex()}" if is_data_url(name) else name)
         return image
 
-    def _whole(self, cells: Cells, source: Source) -> tuple[Message, ...] | None:
+    def _whole(self, cells: Cells, source: FieldSource) -> tuple[Message, ...] | None:
         if source.way is None:
             return None
         items = cells.items(source.way)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import number_of, text_of_value
 from lam3db.datasets.results.endings import Endings
-from lam3db.datasets.results.maps.meanings import Words, known_words
+from lam3db.datasets.results.maps.meanings import WordMeanings, known_words
 from lam3db.datasets.results.maps.ways import Unread
 from lam3db.datasets.results.paths import opened
 from lam3db.datasets.results.stand_ins import stand_in
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.endings import Ended
-    from lam3db.datasets.results.maps.cells import Cells
-    from lam3db.datasets.results.maps.shape import Source
+    from lam3db.datasets.results.maps.lookup import Cells
+    from lam3db.datasets.results.maps.map_shape import FieldSource
 
 _LARGEST = 2**31
 _PARAMETERS = "attack_parameters."
 _CURE = "fields.finish_reason: {column: ..., words: {stop: [%s]}}, or under length or failed"
-_BOOLEANS: Words[bool] = Words(
+_BOOLEANS: WordMeanings[bool] = WordMeanings(
     {
         **dict.fromkeys(("1", "true", "yes"), True),
         **dict.fromkeys(("0", "false", "no"), False),
@@ -51,7 +51,7 @@ class Fields:
     """The fields of one attempt, by name."""
 
     def __init__(
-        self, row: int, cells: Cells, fields: Mapping[str, Source], faults: Faults
+        self, row: int, cells: Cells, fields: Mapping[str, FieldSource], faults: Faults
     ) -> None:
         """Take the row's number as faults name it, and its values."""
         self.row, self._cells, self._fields, self._faults = row, cells, fields, faults
@@ -100,10 +100,10 @@ class Fields:
     def is_true(self, name: str) -> bool:
         """Return what a word says that is true or false; not true where nothing is there."""
         source = self._fields.get(name)
-        found = is_true(source, self.value(name))
-        if isinstance(found, str):
-            self.fault(name, found)
-        return found is True
+        truth = is_true(source, self.value(name))
+        if isinstance(truth, str):
+            self.fault(name, truth)
+        return truth is True
 
     def attack(self) -> Attack:
         """Return the attack with its parameters."""
@@ -140,11 +140,11 @@ class Fields:
             return Given(None, ended.failed, ended.finish_reason, is_absent=is_absent)
         return Given(ended.response, ended.failed, ended.finish_reason)
 
-    def _ended(self, source: Source, text: str | None) -> Ended:
+    def _ended(self, source: FieldSource, text: str | None) -> Ended:
         word = self.value("finish_reason")
         meaning = source.words.meaning(word) if source.words else None
-        known = {} if meaning is None else {str(word).strip().casefold(): str(meaning)}
-        endings = Endings(self._faults, known, _CURE)
+        meanings = {} if meaning is None else {str(word).strip().casefold(): str(meaning)}
+        endings = Endings(self._faults, meanings, _CURE)
         return endings.read(self.row, self.column("finish_reason"), word, text)
 
     def images(self) -> Iterator[tuple[str, str]]:
@@ -163,7 +163,7 @@ class Fields:
                     self.fault(name, f"{shown(item)} is no name of a file")
 
 
-def plain(cells: Cells, source: Source | None, row: int, name: str, faults: Faults) -> Any:
+def plain(cells: Cells, source: FieldSource | None, row: int, name: str, faults: Faults) -> Any:
     """Return what a source says; what cannot be read as the map says is a fault."""
     value = cells.get(source)
     if isinstance(value, Unread):
@@ -173,7 +173,7 @@ def plain(cells: Cells, source: Source | None, row: int, name: str, faults: Faul
     return value
 
 
-def is_true(source: Source | None, value: Any) -> bool | str:
+def is_true(source: FieldSource | None, value: Any) -> bool | str:
     """Return whether a cell says true or false; what is wrong with it as a text."""
     if source is None or value is None or value == "":
         return False

@@ -20,7 +20,7 @@ from lam3db.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lam3db.datasets.results.maps.shape import Join
+    from lam3db.datasets.results.maps.map_shape import Join
     from lam3db.datasets.results.maps.ways import Ways
 
     Key = tuple[str, ...]
@@ -69,13 +69,13 @@ class Joiner:
             InputError: a column has the name that the other file's rows have here.
 
         """
-        join, at = self._joined.join, self._count
+        join, number = self._joined.join, self._count
         self._count += 1
         if join.name in values:
             what = f"{join.name!r} is a column here, and a joined file is called so"
             raise InputError(f"{self._faults.path}: join: {what}: choose another name, as: ...")
         if not join.by:
-            return self._joined.rows[at] if at < len(self._joined.rows) else ABSENT
+            return self._joined.rows[number] if number < len(self._joined.rows) else ABSENT
         key = self._key(values)
         rows = () if key is None else self._joined.by_key.get(key, ())
         if not rows or key is None:
@@ -102,15 +102,15 @@ class Joiner:
             remarks.note(f"keys of {path.name} that no row has", left)
 
     def _key(self, values: Mapping[str, Any]) -> Key | None:
-        found = []
+        texts = []
         for way, _ in self._joined.join.by:
             value = value_at(values, way.path)
             if value is ABSENT:
                 self._ways.missed(way, values)
                 return None
             self._ways.met.add(way)
-            found.append(text_of_value(value))
-        return _key(found)
+            texts.append(text_of_value(value))
+        return _key(texts)
 
 
 def path_of(join: Join, folders: Sequence[Path]) -> Path:
@@ -143,16 +143,16 @@ def _by_key(
         if column not in columns and all(value_at(row, column) is ABSENT for row in rows):
             hint = did_you_mean(column, list(columns))
             raise InputError(f"{path}: join: no row has {column!r}{hint}")
-    found: dict[Key, list[Mapping[str, Any]]] = {}
+    by_key: dict[Key, list[Mapping[str, Any]]] = {}
     for row in rows if join.by else ():
         key = _key([_text(row, column) for _, column in join.by])
         if key is not None:
-            found.setdefault(key, []).append(row)
-    twice = next((key for key, some in found.items() if len(some) > 1 and not join.many), None)
+            by_key.setdefault(key, []).append(row)
+    twice = next((key for key, some in by_key.items() if len(some) > 1 and not join.many), None)
     if twice is not None:
         what = "two rows have the key " + ", ".join(map(shown, twice))
         raise InputError(f"{path}: join: {what}: name more columns, or say many: true")
-    return found
+    return by_key
 
 
 def _text(row: Mapping[str, Any], column: str) -> str | None:

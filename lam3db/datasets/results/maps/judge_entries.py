@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lam3db.datasets.results.maps.shape import JudgeMap, Source
-from lam3db.datasets.results.maps.sources import COLUMNS, FLAG, TEXT, Kind, Sources
+from lam3db.datasets.results.maps.map_shape import FieldSource, JudgeMap
+from lam3db.datasets.results.maps.source_entries import COLUMNS, FLAG, TEXT, FieldKind, Sources
 from lam3db.datasets.results.paths import top_of
 from lam3db.hashing import canonical_json
 from lam3db.records import JudgeKind, JudgePolicy, ScoreStatus, Sees, Verdict
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lam3db.config_files import Place
     from lam3db.datasets.results.maps.checks import Checks
-    from lam3db.datasets.results.maps.meanings import Words
+    from lam3db.datasets.results.maps.meanings import WordMeanings
 
 JUDGE = (
     *("name", "kind", "version", "sees", "heading", "list", "columns", "pairs", "value", "verdict"),
@@ -32,7 +32,7 @@ PAIR = ("name", "value", "verdict", "raw", "explanation", "attributes", "adjudic
 _PLACES = (*PAIR, "list", "columns", "pairs")
 _UNSCORED = ("unparsed", "abstained", "judge_refused")
 _THRESHOLD = re.compile(r"\s*(>=|>)?\s*(-?\d+(?:\.\d+)?)\s*")
-_MARK = Kind(constants=True, flags=True, settings=("words",), meanings=FLAG)
+_MARK = FieldKind(constants=True, flags=True, settings=("words",), meanings=FLAG)
 
 
 class JudgeEntries:
@@ -55,11 +55,11 @@ class JudgeEntries:
         return _persons(judges)
 
     def _entries(self, values: Mapping[str, Any], name: str) -> Sequence[Any]:
-        found = values.get(name) or []
-        if not isinstance(found, list):
+        entries = values.get(name) or []
+        if not isinstance(entries, list):
             self._checks.fault((name,), "is no list (- name: ...)")
             return []
-        return found
+        return entries
 
     def _entry(self, value: Any, written: Any, place: Place) -> Iterator[JudgeMap]:
         """Yield the judges of one entry: ``columns`` and ``pairs`` make one of each."""
@@ -101,7 +101,7 @@ class JudgeEntries:
             self._checks.fault(here, "a list of {name: column, verdict: column}, alone")
             return []
         rest = {name: one for name, one in value.items() if name != "pairs"}
-        found = []
+        entries = []
         for at, pair in enumerate(pairs):
             if not isinstance(pair, dict) or "name" not in pair:
                 self._checks.fault((*here, at), "a name's column and a verdict's are expected")
@@ -109,8 +109,8 @@ class JudgeEntries:
             self._checks.known(pair, PAIR, (*here, at))
             name = pair["name"]
             column = name if isinstance(name, dict) else {"column": name}
-            found.append({**rest, **pair, "name": column})
-        return found
+            entries.append({**rest, **pair, "name": column})
+        return entries
 
     def _judge(
         self, value: Mapping[str, Any], written: Mapping[str, Any], place: Place
@@ -128,7 +128,7 @@ class JudgeEntries:
         scale = self._scale(value.get("scale"), (*place, "scale"))
         seen = value.get("sees")
 
-        def column(name: str) -> Source | None:
+        def column(name: str) -> FieldSource | None:
             if name not in value:
                 return None
             return sources.source(value[name], (*place, name), COLUMNS)
@@ -163,24 +163,24 @@ class JudgeEntries:
         listed = value.get("list")
         return None if listed is None else self._sources.named(listed, (*place, "list"))
 
-    def _name(self, value: Any, place: Place, sources: Sources) -> Source:
+    def _name(self, value: Any, place: Place, sources: Sources) -> FieldSource:
         if value is None:
             self._checks.fault(place, "has no name")
-            return Source()
+            return FieldSource()
         if isinstance(value, dict):
             return sources.source(value, (*place, "name"), TEXT)
         if not isinstance(value, str) or not value.strip():
             self._checks.fault((*place, "name"), f"{value!r} is no name: put it in quotes")
-        return Source(constant=str(value))
+        return FieldSource(constant=str(value))
 
-    def _mark(self, value: Mapping[str, Any], sources: Sources, place: Place) -> Source | None:
+    def _mark(self, value: Mapping[str, Any], sources: Sources, place: Place) -> FieldSource | None:
         """Return what says that a label decides between annotators."""
         given = value.get("adjudicates")
         if given in (None, False):
             return None
         return sources.source(given, (*place, "adjudicates"), _MARK)
 
-    def _attributes(self, values: Any, sources: Sources, place: Place) -> dict[str, Source]:
+    def _attributes(self, values: Any, sources: Sources, place: Place) -> dict[str, FieldSource]:
         if isinstance(values, list):
             return sources.several(values, place)
         if not isinstance(values, dict):
@@ -188,7 +188,7 @@ class JudgeEntries:
             return {}
         return {name: sources.source(one, (*place, name), COLUMNS) for name, one in values.items()}
 
-    def _words(self, value: Mapping[str, Any], place: Place) -> Words[Any]:
+    def _words(self, value: Mapping[str, Any], place: Place) -> WordMeanings[Any]:
         """Return what every word of a judge means: verdicts, no score, no label."""
         here = (*place, "words")
         meanings: dict[Any, tuple[Any, Place]] = {}
@@ -230,8 +230,8 @@ class JudgeEntries:
         return None
 
     def _seen(self, value: Any, place: Place) -> tuple[Sees, ...]:
-        found = [self._checks.word(one, Sees, place) for one in self._checks.items(value)]
-        return tuple(one for one in found if one is not None)
+        parts = [self._checks.word(one, Sees, place) for one in self._checks.items(value)]
+        return tuple(one for one in parts if one is not None)
 
 
 def _reads(value: Any, name: str) -> bool:
@@ -249,16 +249,16 @@ def _persons(judges: Sequence[JudgeMap]) -> tuple[JudgeMap, ...]:
     words: a map that has only that one gives the same judge.
     """
     entries: dict[str, list[tuple[str | None, Mapping[str, Any]]]] = {}
-    found = []
+    persons = []
     for judge in judges:
         ((_, written),) = judge.origins
         if judge.kind != JudgeKind.HUMAN:
-            found.append(judge)
+            persons.append(judge)
             continue
         rest = {name: value for name, value in written.items() if name not in _PLACES}
         reading = canonical_json([rest, "verdict" in written, "value" in written])
         origins = entries.setdefault(reading, [])
         constant = judge.name.constant if judge.name.way is None else None
         origins.append((None if constant is None else str(constant), written))
-        found.append(replace(judge, origins=tuple(origins)))
-    return tuple(found)
+        persons.append(replace(judge, origins=tuple(origins)))
+    return tuple(persons)

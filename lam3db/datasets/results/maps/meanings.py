@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[T]):
+class WordRule(Generic[T]):
     """What a text means that starts with a text, contains it, or in which a pattern is."""
 
     kind: str
@@ -36,11 +36,11 @@ class Rule(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Words(Generic[T]):
+class WordMeanings(Generic[T]):
     """Meanings by word, as :func:`word_of` has them, then by rule."""
 
     exact: Mapping[str, T] = field(default_factory=dict)
-    rules: tuple[Rule[T], ...] = ()
+    rules: tuple[WordRule[T], ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether anything has a meaning."""
@@ -66,7 +66,7 @@ class Words(Generic[T]):
         yield from (rule.meaning for rule in self.rules)
 
 
-def known_words(words: Words[Any]) -> str:
+def known_words(words: WordMeanings[Any]) -> str:
     """Return the words as a message names them."""
     rules = [f"{rule.kind}: {rule.what!r}" for rule in words.rules]
     return ", ".join([*map(repr, sorted(words.exact)), *rules])

@@ -14,8 +14,8 @@ from lam3db.config_files import raise_faults, read_document
 from lam3db.datasets.results.files import FileOptions
 from lam3db.datasets.results.maps.checks import Checks
 from lam3db.datasets.results.maps.judge_entries import JudgeEntries
-from lam3db.datasets.results.maps.shape import NO_WORDS, Join, MapShape, Plan, Source
-from lam3db.datasets.results.maps.sources import COLUMNS, Sources, kind_of_field
+from lam3db.datasets.results.maps.map_shape import NO_WORDS, FieldSource, Join, MapPlan, MapShape
+from lam3db.datasets.results.maps.source_entries import COLUMNS, Sources, kind_of_field
 from lam3db.datasets.results.paths import top_of
 from lam3db.errors import ConfigError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lam3db.config_files import Faults, Place
-    from lam3db.datasets.results.maps.ways import Way
+    from lam3db.datasets.results.maps.ways import RowWay
 
 TOP = (
     *("dataset", "source", "file", "join", "only", "repeat", "repeats", "each", "fields"),
@@ -118,7 +118,7 @@ class _Reader:
             self.checks.faults.add(place, str(error))
             return FileOptions()
 
-    def each(self, value: Any) -> tuple[Way, ...]:
+    def each(self, value: Any) -> tuple[RowWay, ...]:
         named = [self.sources.named(path, ("each",)) for path in self.checks.items(value)]
         return tuple(way for way in named if way is not None)
 
@@ -130,26 +130,26 @@ class _Reader:
         if not isinstance(entries, list) or not 0 < len(entries) <= _MOST:
             self.checks.fault(("repeat",), "a list of texts, or of name: text, is wanted")
             return [values]
-        found = []
+        copies = []
         for entry in entries:
             named = {"model": entry} if isinstance(entry, str) else entry
             texts = list(named.values()) if isinstance(named, dict) else [None]
             if all(isinstance(one, str | int) and not isinstance(one, bool) for one in texts):
-                found.append(_replaced(values, {name: str(one) for name, one in named.items()}))
+                copies.append(_replaced(values, {name: str(one) for name, one in named.items()}))
             else:
                 what = f"{entry!r} is neither a text nor name: text: put it in quotes"
                 self.checks.fault(("repeat",), what)
-        if found and all(one == values for one in found):
+        if copies and all(one == values for one in copies):
             self.checks.fault(("repeat",), "nothing in the map is {model}, or {another name} of it")
-        return found
+        return copies
 
-    def plan(self, values: Mapping[str, Any], written: Mapping[str, Any]) -> Plan:
+    def plan(self, values: Mapping[str, Any], written: Mapping[str, Any]) -> MapPlan:
         """Read one copy of the map; ``written`` is the map before ``repeat`` replaced names.
 
         A judge is known by how it is written: it is the same judge in every copy.
         """
         several = self.sources.several
-        return Plan(
+        return MapPlan(
             fields=self.fields(self.checks.mapping(values, "fields", ())),
             model_facts=several(values.get("model_facts", {}), ("model_facts",)),
             config=several(values.get("config", {}), ("config",)),
@@ -157,20 +157,20 @@ class _Reader:
             judges=JudgeEntries(self.checks, self.sources).read(values, written),
         )
 
-    def fields(self, values: Mapping[str, Any]) -> dict[str, Source]:
+    def fields(self, values: Mapping[str, Any]) -> dict[str, FieldSource]:
         self.checks.known(values, FIELDS, ("fields",))
-        found: dict[str, Source] = {}
+        fields: dict[str, FieldSource] = {}
         for name, value in values.items():
             here = ("fields", name)
             if name == "attack_parameters":
                 for parameter, source in self.sources.several(value, here).items():
-                    found[f"{name}.{parameter}"] = source
+                    fields[f"{name}.{parameter}"] = source
             elif name == "images" and isinstance(value, list):  # a column for each image
                 for at, one in enumerate(value):
-                    found[f"{name}.{at}"] = self.sources.source(one, (*here, at), COLUMNS)
+                    fields[f"{name}.{at}"] = self.sources.source(one, (*here, at), COLUMNS)
             else:
-                found[name] = self.sources.source(value, here, kind_of_field(name))
-        return found
+                fields[name] = self.sources.source(value, here, kind_of_field(name))
+        return fields
 
     def joins(self, value: Any) -> tuple[Join, ...]:
         entries = [
@@ -201,17 +201,17 @@ class _Reader:
         by = () if is_by_row else self.keys(value.get("by"), (*place, "by"))
         return Join(value["file"], name, by, many, self.layout(value, place))
 
-    def keys(self, value: Any, place: Place) -> tuple[tuple[Way, str], ...]:
+    def keys(self, value: Any, place: Place) -> tuple[tuple[RowWay, str], ...]:
         """Return pairs of a way into the row and a column of the other file."""
         pairs = value if isinstance(value, dict) else None
         if pairs is None:
             pairs = {str(one): one for one in self.checks.items(value)}
-        found = []
+        keys = []
         for here, other in pairs.items():
             column = self.sources.named(other, place)
             if column is not None:
-                found.append((self.sources.way(here), column.path))
-        return tuple(found)
+                keys.append((self.sources.way(here), column.path))
+        return tuple(keys)
 
 
 def _replaced(value: Any, names: Mapping[str, str]) -> Any:

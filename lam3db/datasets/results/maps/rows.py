@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.cells import number_of, text_of_value
-from lam3db.datasets.results.maps.cells import Cells
-from lam3db.datasets.results.maps.conversation import Conversation
+from lam3db.datasets.results.maps.conversation import PosedReader
 from lam3db.datasets.results.maps.fields import Fields, plain
 from lam3db.datasets.results.maps.joins import Joiner
-from lam3db.datasets.results.maps.judges import JudgeReader, Judges, once, tell_unmet
+from lam3db.datasets.results.maps.judge_reader import JudgeReader, Judges, once, tell_unmet
+from lam3db.datasets.results.maps.lookup import Cells
 from lam3db.datasets.results.maps.patterns import taken
 from lam3db.datasets.results.maps.ways import Ways
 from lam3db.datasets.results.paths import ABSENT, value_at
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from lam3db.datasets.lines import Row
     from lam3db.datasets.results.formats import ReadOptions
     from lam3db.datasets.results.maps.joins import Joined
-    from lam3db.datasets.results.maps.meanings import Words
-    from lam3db.datasets.results.maps.shape import MapShape, Plan, Source
-    from lam3db.datasets.results.maps.ways import Way
+    from lam3db.datasets.results.maps.map_shape import FieldSource, MapPlan, MapShape
+    from lam3db.datasets.results.maps.meanings import WordMeanings
+    from lam3db.datasets.results.maps.ways import RowWay
     from lam3db.records import GenerationConfig, ModelVersion
 
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
@@ -118,9 +118,9 @@ class RowReader:
                 continue
             for plan, judges in zip(shape.plans, self._judges, strict=True):
                 before = self._faults.count
-                findings = (said for judge in judges for said in judge.read(row.line, element))
-                said = once(row.line, findings, self._faults)
-                record = self._record(row.line, element, plan, said)
+                every = (said for judge in judges for said in judge.read(row.line, element))
+                findings = once(row.line, every, self._faults)
+                record = self._record(row.line, element, plan, findings)
                 if record is not None and self._faults.count == before:
                     yield record
 
@@ -150,7 +150,7 @@ class RowReader:
 
     def _numbers(self) -> list[str]:
         """Return a fault for each number that may be meant as a column, or as none."""
-        columns, found = self._ways.columns, []
+        columns, faults = self._ways.columns, []
         for plan in self._shape.plans:
             for place, source in plan.sources():
                 if source.number is None or source.way is not None:
@@ -158,8 +158,8 @@ class RowReader:
                 name = str(source.number)
                 if name in columns:
                     what = f"is a column, too: write {{column: {name!r}}} for it"
-                    found.append(f"{place}: {name} {what}, or {{constant: {name}}} for the number")
-        return list(dict.fromkeys(found))
+                    faults.append(f"{place}: {name} {what}, or {{constant: {name}}} for the number")
+        return list(dict.fromkeys(faults))
 
     def _instead(self) -> str:
         listed = ", ".join(
@@ -171,10 +171,12 @@ class RowReader:
         if not self._beside:
             return row.values
         partners = {name: one.partner(row.values) for name, one in self._beside}
-        found = {name: one for name, one in partners.items() if one is not ABSENT}
-        return {**row.values, **found}
+        beside = {name: one for name, one in partners.items() if one is not ABSENT}
+        return {**row.values, **beside}
 
-    def _is_wanted(self, values: Mapping[str, Any], only: Mapping[Way, Words[bool]]) -> bool:
+    def _is_wanted(
+        self, values: Mapping[str, Any], only: Mapping[RowWay, WordMeanings[bool]]
+    ) -> bool:
         for way, words in only.items():
             value = value_at(values, way.path)
             if value is ABSENT:
@@ -211,11 +213,11 @@ class RowReader:
             yield cells.within(item=item, item_index=at)
 
     def _record(
-        self, row: int, cells: Cells, plan: Plan, said: tuple[Any, ...]
+        self, row: int, cells: Cells, plan: MapPlan, said: tuple[Any, ...]
     ) -> ResultRecord | None:
         fields = Fields(row, cells, plan.fields, self._faults)
         model = fields.text("model") if self._options.model is None else self._options.model
-        conversation = Conversation(fields, self._options, self._faults)
+        conversation = PosedReader(fields, self._options, self._faults)
         messages = conversation.read(cells, plan.fields.get("messages"))
         behavior = fields.text("behavior") or fields.text("prompt")
         if not model:
@@ -253,23 +255,23 @@ class RowReader:
         return record if model and behavior else None
 
     def _settings(
-        self, place: str, sources: Mapping[str, Source], row: int, cells: Cells
+        self, place: str, sources: Mapping[str, FieldSource], row: int, cells: Cells
     ) -> dict[str, Any]:
-        found = {}
+        settings = {}
         for name, source in sources.items():
             value = plain(cells, source, row, f"{place}.{name}", self._faults)
             if value is not None:
-                found[name] = value
-        return found
+                settings[name] = value
+        return settings
 
-    def _model(self, name: str, plan: Plan, row: int, cells: Cells) -> ModelVersion:
+    def _model(self, name: str, plan: MapPlan, row: int, cells: Cells) -> ModelVersion:
         facts = self._settings("model_facts", plan.model_facts, row, cells)
         here = canonical_json([name, facts]) if facts else name
         if here not in self._models:
             self._models[here] = declared_model(name, facts)
         return self._models[here]
 
-    def _config(self, plan: Plan, row: int, cells: Cells) -> GenerationConfig:
+    def _config(self, plan: MapPlan, row: int, cells: Cells) -> GenerationConfig:
         facts: dict[str, Any] = {}
         for key, value in self._settings("config", plan.config, row, cells).items():
             number = number_of(value)
@@ -288,12 +290,12 @@ def _names_in(path: Path, shape: MapShape) -> dict[str, str]:
         InputError: a pattern is in no part of the path.
 
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     patterns = [source.file for plan in shape.plans for _, source in plan.sources() if source.file]
     for pattern in patterns:
         parts = (taken(pattern, part) for part in reversed(path.parts))
         part = next((one for one in parts if one is not None), None)
         if part is None:
             raise InputError(f"{path}: its name has no {pattern.pattern!r}, which the map reads")
-        found[pattern.pattern] = part
-    return found
+        names[pattern.pattern] = part
+    return names

@@ -21,7 +21,7 @@ _IS_NUMBER = " (a number names a column here: put a column's name in quotes)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Way:
+class RowWay:
     """A way into a row; ``within`` is the list whose elements its first step names.
 
     ``json`` is a way into the JSON that stands there as a text. Each is itself alone: it is looked
@@ -56,15 +56,15 @@ class Ways:
     def __init__(self) -> None:
         """Begin with no row."""
         self.columns: dict[str, None] = {}
-        self.met: set[Way] = set()
-        self._ends: dict[Way, _End] = {}
+        self.met: set[RowWay] = set()
+        self._ends: dict[RowWay, _End] = {}
 
     def row(self, values: Mapping[str, Any]) -> None:
         """Take note of a row's columns."""
         if len(self.columns) < _MOST:
             self.columns.update(dict.fromkeys(values))
 
-    def missed(self, way: Way, values: Any) -> Unread | None:
+    def missed(self, way: RowWay, values: Any) -> Unread | None:
         """Take note of where a way breaks off in these values, which do not have it.
 
         Return the text that it breaks off at, where it is one: that is not nothing.
@@ -77,7 +77,7 @@ class Ways:
         is_text = isinstance(value, str) and value.strip() and depth
         return Unread(value, f"is a text, without {left[0]!r}") if is_text else None
 
-    def _note(self, way: Way, value: Any, depth: int) -> None:
+    def _note(self, way: RowWay, value: Any, depth: int) -> None:
         end = self._ends.setdefault(way, _End())
         if depth < end.depth:
             return
@@ -88,12 +88,12 @@ class Ways:
         elif isinstance(value, list):
             end.longest = max(end.longest or 0, len(value))
 
-    def faults(self, wanted: Iterable[Way], *, lenient: bool) -> list[str]:
+    def faults(self, wanted: Iterable[RowWay], *, lenient: bool) -> list[str]:
         """Return a fault for each way that no row has, each once.
 
         ``lenient``: some rows could not be read, and may have had what seems to be absent.
         """
-        found = []
+        faults = []
         for way in wanted:
             if way in self.met or way not in self._ends:
                 continue
@@ -103,10 +103,10 @@ class Ways:
                 continue
             if lenient and (is_column or way.within):
                 continue
-            found.append(self._fault(way, end))
-        return list(dict.fromkeys(found))
+            faults.append(self._fault(way, end))
+        return list(dict.fromkeys(faults))
 
-    def _fault(self, way: Way, end: _End) -> str:
+    def _fault(self, way: RowWay, end: _End) -> str:
         whole = _steps(way)
         if way.json is None and end.depth <= 0:
             hint = _IS_NUMBER if way.path.isdigit() else ""
@@ -119,12 +119,12 @@ class Ways:
         return f"{owner}: there is nothing to go into"
 
 
-def _steps(way: Way) -> tuple[str | int, ...]:
+def _steps(way: RowWay) -> tuple[str | int, ...]:
     path = way.path if way.json is None else way.json
     return steps(path) or (path,)
 
 
-def _owner(way: Way, before: Sequence[str | int], step: str | int) -> str:
+def _owner(way: RowWay, before: Sequence[str | int], step: str | int) -> str:
     if way.json is not None:
         inner = f" in {_written(before)!r}" if before else ""
         return f"no JSON in {way.path!r} has {_step(step)}{inner}"

@@ -15,7 +15,7 @@ from mapped import FIELDS, ROW, mapped, refused, said
 
 from lam3db.datasets.results import map as maps
 from lam3db.datasets.results.map import read_map
-from lam3db.datasets.results.maps import checks, judge_entries, parse, sources
+from lam3db.datasets.results.maps import checks, judge_entries, parse, source_entries
 
 NUMBERED = "m,p,r,1,2,0\nx,q,a,0,1,5\nx,w,b,1,1,6\n"
 SAFE = "words: {unsafe: [1], safe: [0]}"
@@ -256,7 +256,7 @@ def test_the_guide_is_a_map_and_names_every_setting(tmp_path: Path) -> None:
     assert set(shape.written) == set(parse.TOP)
     names = (
         *parse.TOP, *parse.FIELDS, *parse.FILE, *parse.JOIN, *judge_entries.JUDGE,
-        *judge_entries.PAIR, *sources.COLUMN, *checks.RULES,
+        *judge_entries.PAIR, *source_entries.COLUMN, *checks.RULES,
     )  # fmt: skip
     words = set(re.findall(r"\w+", guide))
     assert [name for name in names if name not in words] == []

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.results.cells import text_of_value
+from lam3db.datasets.results.maps.map_shape import NO_WORDS
 from lam3db.datasets.results.maps.patterns import taken
-from lam3db.datasets.results.maps.shape import NO_WORDS
 from lam3db.datasets.results.maps.ways import Unread
 from lam3db.datasets.results.paths import ABSENT, as_list, json_in, steps, value_at, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lam3db.datasets.results.maps.meanings import Words
-    from lam3db.datasets.results.maps.shape import Source
-    from lam3db.datasets.results.maps.ways import Way, Ways
+    from lam3db.datasets.results.maps.map_shape import FieldSource
+    from lam3db.datasets.results.maps.meanings import WordMeanings
+    from lam3db.datasets.results.maps.ways import RowWay, Ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Cells:
 
     values: Mapping[str, Any]
     ways: Ways
-    missing: Words[bool]
+    missing: WordMeanings[bool]
     empty: bool
     number: int
     names: Mapping[str, str]
 
-    def get(self, source: Source | None) -> Any:
+    def get(self, source: FieldSource | None) -> Any:
         """Return what a source says; None where nothing is there."""
         if source is None:
             return None
@@ -56,7 +56,7 @@ class Cells:
             return value
         return self._taken(source, value)
 
-    def items(self, way: Way) -> Any:
+    def items(self, way: RowWay) -> Any:
         """Return the list at a way, None where nothing is; :class:`Unread` where it is no list."""
         value = value_at(self.values, way.path.removesuffix("[]"))
         if value is ABSENT:
@@ -73,19 +73,19 @@ class Cells:
         """Return the same values with an element of a list beside them."""
         return replace(self, values={**self.values, **elements})
 
-    def _is_nothing(self, value: str, source: Source) -> bool:
+    def _is_nothing(self, value: str, source: FieldSource) -> bool:
         if not value:
             return self.empty and not source.empty_is_answer
         if self.missing is NO_WORDS and source.missing is NO_WORDS:  # as nearly always
             return False
         return bool(self.missing.meaning(value) or source.missing.meaning(value))
 
-    def _beside(self, source: Source) -> Any:
+    def _beside(self, source: FieldSource) -> Any:
         if source.row is not None:
             return self.number + source.row
         return source.constant if source.file is None else self.names[source.file.pattern]
 
-    def _taken(self, source: Source, value: Any) -> Any:
+    def _taken(self, source: FieldSource, value: Any) -> Any:
         """Return what is in the JSON of a text, or what a pattern takes of it."""
         if source.json is not None:
             value = self._in_json(source.json, value)
@@ -97,7 +97,7 @@ class Cells:
             return part
         return Unread(repr(value) if text is None else text, f"has no {source.pattern.pattern!r}")
 
-    def _in_json(self, way: Way, value: Any) -> Any:
+    def _in_json(self, way: RowWay, value: Any) -> Any:
         document = json_in(value) if isinstance(value, str) else value
         if document is ABSENT:
             return Unread(str(value), "holds no JSON")

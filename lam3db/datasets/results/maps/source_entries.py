@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lam3db.datasets.results.maps.shape import NO_WORDS, Source
-from lam3db.datasets.results.maps.ways import Way
+from lam3db.datasets.results.maps.map_shape import NO_WORDS, FieldSource
+from lam3db.datasets.results.maps.ways import RowWay
 from lam3db.datasets.results.paths import steps, top_of
 from lam3db.finish_reasons import MEANINGS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lam3db.config_files import Place
     from lam3db.datasets.results.maps.checks import Checks
-    from lam3db.datasets.results.maps.meanings import Words
+    from lam3db.datasets.results.maps.meanings import WordMeanings
 
 ORIGINS = ("column", "constant", "file", "row", "absent")
 COLUMN = (*ORIGINS, "json", "pattern", "words", "empty", "missing", "failures")
@@ -29,7 +29,7 @@ _EMPTY = ("response", "prompt", "system", "target")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FieldKind:
     """What a field may say: ``constants`` of its own, and which settings beside its column.
 
     ``bare``: a column alone, which holds a list.
@@ -51,24 +51,24 @@ class Kind:
         return (*origins, "json", "pattern", "missing", *self.settings)
 
 
-SETTING = Kind(constants=True, numbers=True, flags=True)
+SETTING = FieldKind(constants=True, numbers=True, flags=True)
 """A setting, a fact or a label: whatever is no text is the value itself."""
-COLUMNS = Kind()
-TEXT = Kind(constants=True)
+COLUMNS = FieldKind()
+TEXT = FieldKind(constants=True)
 
 
-def kind_of_field(name: str) -> Kind:
+def kind_of_field(name: str) -> FieldKind:
     """Return what a field of an attempt may say."""
     if name == "benign":
-        return Kind(constants=True, flags=True, settings=("words",), meanings=FLAG)
+        return FieldKind(constants=True, flags=True, settings=("words",), meanings=FLAG)
     if name == "messages":
-        return Kind(bare=True)
+        return FieldKind(bare=True)
     if name == "finish_reason":
-        return Kind(constants=True, settings=("words",), meanings=MEANINGS)
+        return FieldKind(constants=True, settings=("words",), meanings=MEANINGS)
     settings: tuple[str, ...] = ("empty",) if name in _EMPTY else ()
     if name == "response":
         settings = ("empty", "failures", "absent")
-    return Kind(constants=True, numbers=name in NUMBERS, settings=settings)
+    return FieldKind(constants=True, numbers=name in NUMBERS, settings=settings)
 
 
 class Sources:
@@ -82,11 +82,11 @@ class Sources:
         """Return the reading inside of a list whose elements are ``said``."""
         return Sources(self._checks, {**self._lists, "said": path})
 
-    def way(self, path: str) -> Way:
+    def way(self, path: str) -> RowWay:
         """Return a way into the row."""
-        return Way(path, self._lists.get(top_of(path)))
+        return RowWay(path, self._lists.get(top_of(path)))
 
-    def named(self, value: Any, place: Place) -> Way | None:
+    def named(self, value: Any, place: Place) -> RowWay | None:
         """Return the way that a column's name is, which may be a number."""
         if isinstance(value, int) and not isinstance(value, bool):
             return self.way(str(value))
@@ -95,7 +95,7 @@ class Sources:
         self._checks.fault(place, f"{value!r} is no column: put its name in quotes")
         return None
 
-    def several(self, values: Any, place: Place) -> dict[str, Source]:
+    def several(self, values: Any, place: Place) -> dict[str, FieldSource]:
         """Read ``name: source`` lines, or a list of columns."""
         if isinstance(values, list):  # metadata: [column, column]
             return {
@@ -107,23 +107,23 @@ class Sources:
             return {}
         return {name: self.source(one, (*place, name), SETTING) for name, one in values.items()}
 
-    def source(self, value: Any, place: Place, kind: Kind = TEXT) -> Source:
+    def source(self, value: Any, place: Place, kind: FieldKind = TEXT) -> FieldSource:
         """Read a column's name, a constant, or an object with either."""
         if isinstance(value, dict):
             return self._object(value, place, kind)
         if isinstance(value, str) and value:
-            return Source(self.way(value))
+            return FieldSource(self.way(value))
         whole = value if isinstance(value, int) and not isinstance(value, bool) else None
         if whole is not None and not kind.numbers:
-            return Source(self.way(str(whole)), number=whole)
+            return FieldSource(self.way(str(whole)), number=whole)
         if not _is_constant(value, kind):
             what = f"{value!r} is no column: put its name in quotes"
             if value is None or value == "":
                 what = "is empty: name a column, or leave the line out"
             self._checks.fault(place, what + ", or say {constant: ...}" * kind.constants)
-        return Source(constant=value, number=whole)
+        return FieldSource(constant=value, number=whole)
 
-    def _object(self, value: Mapping[str, Any], place: Place, kind: Kind) -> Source:
+    def _object(self, value: Mapping[str, Any], place: Place, kind: FieldKind) -> FieldSource:
         for name in value:
             if name in COLUMN and name not in kind.keys:
                 what = "a constant is no finding" if name == "constant" else "has no effect here"
@@ -139,10 +139,10 @@ class Sources:
             self._checks.fault((*place, "json"), f"{json!r} is no way into an object, as a.b[0]")
             json = None
         has_pattern = value.get("pattern") is not None
-        return Source(
+        return FieldSource(
             way=way,
             constant=value.get("constant"),
-            json=None if json is None or way is None else Way(way.path, way.within, json),
+            json=None if json is None or way is None else RowWay(way.path, way.within, json),
             pattern=self._checks.pattern(value["pattern"], (*place, "pattern"))
             if has_pattern
             else None,
@@ -164,7 +164,9 @@ class Sources:
             return 0
         return number
 
-    def _meanings(self, value: Mapping[str, Any], place: Place, kind: Kind) -> Words[Any]:
+    def _meanings(
+        self, value: Mapping[str, Any], place: Place, kind: FieldKind
+    ) -> WordMeanings[Any]:
         if "words" not in value or not kind.meanings:
             return NO_WORDS
         here, listed = (*place, "words"), self._checks.mapping(value, "words", place)
@@ -179,7 +181,7 @@ class Sources:
             }
         )
 
-    def _set(self, value: Mapping[str, Any], name: str, place: Place) -> Words[bool]:
+    def _set(self, value: Mapping[str, Any], name: str, place: Place) -> WordMeanings[bool]:
         return self._checks.word_set(value.get(name), (*place, name)) or NO_WORDS
 
     def _empty(self, value: Mapping[str, Any], place: Place) -> bool:
@@ -203,7 +205,7 @@ class Sources:
         return (*texts, *self._checks.word_set(rules, here).rules)
 
 
-def _is_constant(value: Any, kind: Kind) -> bool:
+def _is_constant(value: Any, kind: FieldKind) -> bool:
     """Tell whether a value that is no text may stand for itself."""
     if value is None or value == "":
         return False

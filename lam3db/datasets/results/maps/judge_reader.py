@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lam3db.datasets.faults import Faults
-    from lam3db.datasets.results.maps.cells import Cells
-    from lam3db.datasets.results.maps.shape import JudgeMap, Source
+    from lam3db.datasets.results.maps.lookup import Cells
+    from lam3db.datasets.results.maps.map_shape import FieldSource, JudgeMap
     from lam3db.datasets.results.record import ImportedJudge
 
 MOST_JUDGES = 10_000
@@ -53,10 +53,10 @@ class Judges:
         return self._judges[key]
 
     def _text(self, written: Mapping[str, Any]) -> str:
-        known = self._texts.get(id(written))
-        if known is None:
-            known = self._texts[id(written)] = written, canonical_json(written)
-        return known[1]
+        stored = self._texts.get(id(written))
+        if stored is None:
+            stored = self._texts[id(written)] = written, canonical_json(written)
+        return stored[1]
 
     def _made(
         self, entry: JudgeMap, name: str, written: Mapping[str, Any], *, adjudicates: bool
@@ -193,7 +193,7 @@ class JudgeReader:
         return number, None
 
     def _unscored(
-        self, source: Source, cell: Any, status: ScoreStatus | None
+        self, source: FieldSource, cell: Any, status: ScoreStatus | None
     ) -> tuple[ScoreStatus, str]:
         text = cell.text if isinstance(cell, Unread) else text_of_value(cell)
         text = shown(cell) if text is None else text
@@ -214,26 +214,26 @@ class JudgeReader:
         return text
 
     def _attributes(self, row: int, cells: Cells) -> dict[str, float]:
-        found = {}
+        attributes = {}
         for name, source in self.entry.attributes.items():
             cell = cells.get(source)
             if cell is None or cell == "":
                 continue
             number = None if isinstance(cell, Unread) else number_of(cell)
             if number is not None and len(name) <= LONGEST_ATTRIBUTE:
-                found[name] = number
+                attributes[name] = number
             elif isinstance(cell, Unread):
                 self._faults.remarks.unparsed(source.name, cell.text.strip())
             else:
                 self._faults.add(row, source.name, f"{shown(cell)} is no number")
-        return found
+        return attributes
 
 
 def once(row: int, findings: Iterator[Said], faults: Faults) -> tuple[Said, ...]:
     """Return what each judge said, once; a judge that says two things of one answer is a fault."""
-    found: dict[int, Said] = {}
+    by_judge: dict[int, Said] = {}
     for said in findings:
-        before = found.setdefault(id(said.judge), said)
+        before = by_judge.setdefault(id(said.judge), said)
         if before is said:
             continue
         name = said.judge.identity.name
@@ -241,7 +241,7 @@ def once(row: int, findings: Iterator[Said], faults: Faults) -> tuple[Said, ...]
             faults.remarks.note(f"{name} says the same of one answer twice: taken once")
         else:
             faults.add(row, "name", f"{shown(name)} says two things of one answer")
-    return tuple(found.values())
+    return tuple(by_judge.values())
 
 
 def tell_unmet(readers: Sequence[JudgeReader], faults: Faults) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from lam3db.datasets.results.maps.meanings import Words
+from lam3db.datasets.results.maps.meanings import WordMeanings
 
 if TYPE_CHECKING:
     import re
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lam3db.datasets.results.files import FileOptions
-    from lam3db.datasets.results.maps.meanings import Rule
-    from lam3db.datasets.results.maps.ways import Way
+    from lam3db.datasets.results.maps.meanings import WordRule
+    from lam3db.datasets.results.maps.ways import RowWay
     from lam3db.records import JudgeKind, JudgePolicy, ScoreStatus, Sees, Verdict
 
-NO_WORDS: Words[Any] = Words()
+NO_WORDS: WordMeanings[Any] = WordMeanings()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FieldSource:
     """Where a field comes from: a way into the row, the file's name, the row's number, a constant.
 
     ``json`` is a way into the JSON that the cell's text holds, ``pattern`` what is taken of a text.
@@ -34,17 +34,17 @@ class Source:
     is an empty answer. ``number`` is what the map wrote in the place of a column's name.
     """
 
-    way: Way | None = None
+    way: RowWay | None = None
     constant: Any = None
-    json: Way | None = None
+    json: RowWay | None = None
     pattern: re.Pattern[str] | None = None
     file: re.Pattern[str] | None = None
     row: int | None = None
     number: int | None = None
-    words: Words[Any] = NO_WORDS
-    missing: Words[bool] = NO_WORDS
-    failures: tuple[str | Rule[bool], ...] = ()
-    absent: Words[bool] = NO_WORDS
+    words: WordMeanings[Any] = NO_WORDS
+    missing: WordMeanings[bool] = NO_WORDS
+    failures: tuple[str | WordRule[bool], ...] = ()
+    absent: WordMeanings[bool] = NO_WORDS
     is_absent: bool = False
     empty_is_answer: bool = False
 
@@ -55,7 +55,7 @@ class Source:
             return self.way.path
         return "the file's name" if self.file is not None else ""
 
-    def ways(self) -> Iterator[Way]:
+    def ways(self) -> Iterator[RowWay]:
         """Yield the ways that are followed."""
         if self.way is not None:
             yield self.way
@@ -71,21 +71,21 @@ class JudgeMap:
     (None: of any): the first entry in the map that reads the same person by the same words.
     """
 
-    name: Source
+    name: FieldSource
     kind: JudgeKind
     version: str | None
     sees: tuple[Sees, ...] | None
     heading: str | None
-    list: Way | None
-    value: Source | None
-    verdict: Source | None
-    words: Words[Verdict | ScoreStatus | Literal["missing"]]
+    list: RowWay | None
+    value: FieldSource | None
+    verdict: FieldSource | None
+    words: WordMeanings[Verdict | ScoreStatus | Literal["missing"]]
     policy: JudgePolicy | None
     scale: tuple[float, float] | None
-    adjudicates: Source | None
-    raw: Source | None
-    explanation: Source | None
-    attributes: Mapping[str, Source]
+    adjudicates: FieldSource | None
+    raw: FieldSource | None
+    explanation: FieldSource | None
+    attributes: Mapping[str, FieldSource]
     origins: tuple[tuple[str | None, Mapping[str, Any]], ...]
     place: str
 
@@ -93,13 +93,13 @@ class JudgeMap:
         """Return the text that is part of the identity of the judge of this name."""
         return next(written for only, written in self.origins if only in (None, name))
 
-    def sources(self) -> Iterator[Source]:
+    def sources(self) -> Iterator[FieldSource]:
         """Yield every source that it reads."""
         single = (self.name, self.value, self.verdict, self.adjudicates, self.raw, self.explanation)
         yield from (source for source in single if source is not None)
         yield from self.attributes.values()
 
-    def ways(self) -> Iterator[Way]:
+    def ways(self) -> Iterator[RowWay]:
         """Yield the ways that are followed."""
         if self.list is not None:
             yield self.list
@@ -108,16 +108,16 @@ class JudgeMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MapPlan:
     """One reading of a row: the whole map, or its copy for one entry of ``repeat``."""
 
-    fields: Mapping[str, Source]
-    model_facts: Mapping[str, Source]
-    config: Mapping[str, Source]
-    metadata: Mapping[str, Source]
+    fields: Mapping[str, FieldSource]
+    model_facts: Mapping[str, FieldSource]
+    config: Mapping[str, FieldSource]
+    metadata: Mapping[str, FieldSource]
     judges: tuple[JudgeMap, ...]
 
-    def sources(self) -> Iterator[tuple[str, Source]]:
+    def sources(self) -> Iterator[tuple[str, FieldSource]]:
         """Yield every source with its place in the map."""
         for place, sources in (
             ("fields", self.fields),
@@ -131,7 +131,7 @@ class Plan:
             for source in judge.sources():
                 yield judge.place, source
 
-    def ways(self) -> Iterator[Way]:
+    def ways(self) -> Iterator[RowWay]:
         """Yield the ways that are followed."""
         for _, source in self.sources():
             yield from source.ways()
@@ -150,7 +150,7 @@ class Join:
 
     file: str
     name: str
-    by: tuple[tuple[Way, str], ...]
+    by: tuple[tuple[RowWay, str], ...]
     many: bool
     options: FileOptions
 
@@ -166,21 +166,21 @@ class MapShape:
     dataset: str | None
     source: str | None
     file: FileOptions
-    missing: Words[bool]
-    only: Mapping[Way, Words[bool]]
-    each: tuple[Way, ...]
-    plans: tuple[Plan, ...]
+    missing: WordMeanings[bool]
+    only: Mapping[RowWay, WordMeanings[bool]]
+    each: tuple[RowWay, ...]
+    plans: tuple[MapPlan, ...]
     written: Mapping[str, Any]
     folder: Path
     joins: tuple[Join, ...] = ()
     repeats: str | None = None
 
-    def join_ways(self) -> Iterator[Way]:
+    def join_ways(self) -> Iterator[RowWay]:
         """Yield the ways to the keys of other files."""
         for join in self.joins:
             yield from (way for way, _ in join.by)
 
-    def ways(self) -> Iterator[Way]:
+    def ways(self) -> Iterator[RowWay]:
         """Yield every other way that the map names."""
         yield from self.only
         yield from self.each
