@@ -22,7 +22,7 @@ from lam3db.models.collate import collate, groups
 from lam3db.models.decode import Limits, Said, decode, decode_generic
 from lam3db.models.families import clean
 from lam3db.models.prompt import Prepared, Preparer
-from lam3db.models.reasoning import Tags, begins_with, tokens_behind, unended, unsplit
+from lam3db.models.reasoning import Tags, remark, tokens_behind, unended
 from lam3db.models.sampling import Chooser, Noise, Row
 from lam3db.models.weighing import first_tokens, weigh_batch
 from lam3db.records import Answer, Failed, FinishReason, Odds, images_of, text_of
@@ -66,6 +66,7 @@ class TransformersModel:
         self._last_turn = config.get("last_turn", "auto")
         self._tags = Tags.from_json(config.get("reasoning"))
         self._tells_tags = plan.options.get("tells_tags", True)
+        self._name = plan.version.name
         self._preparer = Preparer(loaded.processor, config, open_image, loaded.context)
         # a second tokenizer: the first one works in the other thread
         self._decoder = copy.deepcopy(loaded.processor.tokenizer)
@@ -232,9 +233,9 @@ class TransformersModel:
             if parted is None or (reason is FinishReason.LENGTH and not parted[1].strip()):
                 return unended(reason)
             thoughts, text = parted
-        elif self._tells_tags and (start := begins_with(raw)):
+        elif self._tells_tags and (sentence := remark(raw, tags)):
             self._tells_tags = False
-            _log.warning("%s", unsplit(start))
+            _log.warning("%s: %s", self._name, sentence)
         return Answer(
             raw_text=raw,
             text=clean(self._model.family, text),

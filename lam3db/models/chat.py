@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +23,7 @@ from lam3db.errors import ConfigError, EndpointError
 from lam3db.finish_reasons import NoAnswer, read_finish_reason
 from lam3db.models.families import FAMILIES, Family, clean
 from lam3db.models.messages import with_system_prompt
-from lam3db.models.reasoning import Tags, begins_with, unended, unsplit
+from lam3db.models.reasoning import Tags, remark, unended
 from lam3db.records import (
     Answer,
     FinishReason,
@@ -63,7 +63,7 @@ class Conversation:
 
     ``seed`` is None where nothing is drawn; ``continues``: what the assistant said last is the
     beginning of the answer. ``family`` is that of the model that is served, ``tags`` are those it
-    thinks between; ``tells_tags``: nobody has said whether it does.
+    thinks between; ``tells_tags``: tags in a text are remarked on.
     """
 
     model: str
@@ -182,7 +182,7 @@ class ChatModel:
         usage = reply.usage
         if usage is None:
             self._tell("the endpoint reports no usage: token counts are stored as 0")
-        rest, thoughts = self._parted(text, finish_reason)
+        rest, thoughts = self._parted(text, finish_reason, apart=bool(served))
         return Answer(
             raw_text=text,
             text=clean(self.conversation.family, rest),
@@ -203,16 +203,21 @@ class ChatModel:
                 self._tell(f"the field {name} of a reply is no text: it is not kept")
         return ""
 
-    def _parted(self, text: str, reason: FinishReason) -> tuple[str, str]:
-        """Return the answer in a text, and the reasoning before it."""
+    def _parted(self, text: str, reason: FinishReason, *, apart: bool) -> tuple[str, str]:
+        """Return the answer in a text, and the reasoning before it.
+
+        What the server has taken ``apart`` already is not looked for where the prompt began it.
+        """
         tags = self.conversation.tags
+        if tags is not None and apart:
+            tags = replace(tags, opened=False)
         if tags is not None and tags.begin(text):
             parts = tags.split(text)
             if parts is None or (reason is FinishReason.LENGTH and not parts[1].strip()):
                 raise _unended(reason)
             return parts[1], parts[0]
-        if self.conversation.tells_tags and tags is None and (start := begins_with(text)):
-            self._tell(unsplit(start))
+        if self.conversation.tells_tags and (sentence := remark(text, tags)):
+            self._tell(sentence)
         return text, ""
 
     def _read_odds(self, words: Sequence[str], reply: Reply) -> Odds:

@@ -89,7 +89,7 @@ class EndpointKind:
             requested,
             {
                 "endpoint": options.model_dump(mode="json"),
-                "tells_tags": config.reasoning == "auto",
+                "tells_tags": config.reasoning != "none",
             },
             tuple(_notes(config, runtime, options)),
         )

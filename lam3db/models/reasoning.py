@@ -95,19 +95,29 @@ def _last_tag(end: str) -> str:
     return end if end != PAIRS[-1][1] else "<|channel|>final<|message|>"
 
 
-def begins_with(output: str) -> str | None:
-    """Return the start tag with which an output begins, if it is one that models think in."""
+def remark(output: str, tags: Tags | None) -> str | None:
+    """Return what to tell of an output that was kept whole, where it looks as if it held thoughts.
+
+    ``tags`` are those of the model, None where nobody says that it thinks.
+    """
     body = output.lstrip()
-    return next((start for start, _ in PAIRS if body.startswith(start)), None)
-
-
-def unsplit(start: str) -> str:
-    """Return the remark on outputs that begin with a tag, of a model that nobody says thinks."""
-    return (
-        f"answers begin with {start}: what stands behind it is part of the answer, since nothing "
-        "says that this model thinks; if it does, write `reasoning: think` (or its tags: "
-        "`reasoning: {start: ..., end: ...}`) in the model's file, else `reasoning: none`"
-    )
+    pairs = PAIRS if tags is None else ((tags.start, tags.end),)
+    for start, end in pairs:
+        if tags is None and body.startswith(start):
+            return (
+                f"answers begin with {start}: what stands behind it is part of the answer, since "
+                "nothing says that this model thinks; if it does, write `reasoning: think` (or its "
+                "tags: `reasoning: {start: ..., end: ...}`) in the model's file, else "
+                "`reasoning: none`"
+            )
+        if end in body:
+            return (
+                f"answers hold {end} and do not begin with {start}: what stands before it is part "
+                "of the answer; if the prompt begins a block of thoughts, write `reasoning: "
+                f"{{start: {start!r}, end: {end!r}, opened: true}}` in the model's file, else "
+                "`reasoning: none`"
+            )
+    return None
 
 
 def unended(reason: str) -> Failed:

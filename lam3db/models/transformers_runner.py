@@ -61,7 +61,7 @@ class TransformersKind:
             "device_map": runtime.device_map,
             "batch_size": runtime.batch_size,
             "allow_pickle": config.allow_pickle,
-            "tells_tags": config.reasoning == "auto",
+            "tells_tags": config.reasoning != "none",
         }
         return ModelPlan(version, effective, requested, options, (*checkpoint.notes, *notes))
 

@@ -9,7 +9,7 @@ import pytest
 from faulty_server import FaultyServer, Play
 
 from lam3db.config import ModelConfig, RuntimeConfig, load_model_config
-from lam3db.config_shapes import EndpointOptions
+from lam3db.config_shapes import EndpointOptions, ReasoningTags
 from lam3db.errors import ConfigError
 from lam3db.models.endpoint import KIND
 from lam3db.models.families import CAREFUL
@@ -173,3 +173,21 @@ def test_a_name_that_tells_the_family_is_remarked_on() -> None:
     assert "`serves: llava` asks it as" in notes(source="llava-hf/llava-1.5-7b-hf")
     assert "serves" not in notes(source="llava-hf/llava-1.5-7b-hf", serves="llava")
     assert "serves" not in notes(source="some/causal-generic")
+
+
+@pytest.mark.parametrize("reasoning", ["auto", "think"])
+def test_an_end_without_a_beginning_is_text_and_told(
+    reasoning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As DeepSeek-R1 behind a server that takes nothing apart: the prompt began the block."""
+    outcome, _ = answered({"content": "hm</think>yes"}, reasoning=reasoning)
+    assert isinstance(outcome, Answer)
+    assert (outcome.text, outcome.reasoning) == ("hm</think>yes", None)
+    assert "opened: true" in "".join(one.message for one in caplog.records)
+
+
+def test_what_the_server_took_apart_is_not_looked_for_again() -> None:
+    tags = ReasoningTags(start="<think>", end="</think>", opened=True)
+    outcome, _ = answered({"content": "yes", "reasoning": "hm"}, reasoning=tags)
+    assert isinstance(outcome, Answer)
+    assert (outcome.text, outcome.reasoning) == ("yes", "hm")
