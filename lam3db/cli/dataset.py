@@ -57,7 +57,8 @@ def add(
             "--map",
             metavar="FIELD=COLUMN",
             help="Which column holds a field: key, prompt, messages, image, images, behavior, "
-            "category, attack, target or benign. Repeatable.",
+            "category, attack, target or benign (benign=COLUMN:WORD|WORD: where it holds one of "
+            "these words). Repeatable.",
         ),
     ] = None,
     images: Annotated[

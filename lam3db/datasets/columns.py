@@ -8,7 +8,7 @@ where two could be meant nothing is guessed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lam3db.errors import ConfigError, did_you_mean
 
@@ -33,11 +33,28 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class BenignRule:
+    """Samples are benign where a column holds one of these words, and else are not.
+
+    Written ``benign=COLUMN:WORD|WORD``; compared without case and outer blanks.
+    """
+
+    column: str
+    words: frozenset[str]
+
+    def word_of(self, values: Mapping[str, Any]) -> str:
+        """Return the word of a row, ``""`` where it has none."""
+        value = values.get(self.column)
+        return "" if value is None else str(value).strip().casefold()
+
+
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Field -> column, and what the user should know of the choice."""
 
     of: Mapping[str, str]
     notes: tuple[str, ...]
+    benign: BenignRule | None = None
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
@@ -55,15 +72,20 @@ def choose_columns(names: Sequence[str], mapping: Mapping[str, str], faults: Fau
     """Return the choice for a file with these columns; doubts are noted as faults."""
     chosen: dict[str, str] = {}
     notes: list[str] = []
+    rule = None
     for field, column in mapping.items():
         if column in names:
             chosen[field] = column
+        elif field == "benign" and column.rpartition(":")[0] in names:
+            rule = _rule(column)
         else:
             hint = did_you_mean(column, names)
             faults.add(None, None, f"--map {field}={column}: no column {column!r}{hint}")
     taken = set(mapping.values())
     for field in ALIASES:
         if field in mapping:
+            continue
+        if field == "benign" and rule is not None:
             continue
         found = _candidates(field, [name for name in names if name not in taken])
         if len(found) > 1:
@@ -75,7 +97,12 @@ def choose_columns(names: Sequence[str], mapping: Mapping[str, str], faults: Fau
             if found[0] != field:
                 notes.append(f"column {found[0]!r} is taken as {field}")
     _check_posed(chosen, names, mapping, faults)
-    return Columns(chosen, tuple(notes))
+    return Columns(chosen, tuple(notes), rule)
+
+
+def _rule(written: str) -> BenignRule:
+    column, _, words = written.rpartition(":")
+    return BenignRule(column, frozenset(word.strip().casefold() for word in words.split("|")))
 
 
 def _candidates(field: str, names: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from lam3db.datasets.images import ImageFolder
 from lam3db.datasets.jsonl import read_jsonl
 from lam3db.datasets.samples import SampleReader
 from lam3db.datasets.table import read_table
-from lam3db.errors import ConfigError, InputError
+from lam3db.errors import ConfigError, InputError, did_you_mean
 from lam3db.media import LIMITS, Limits
 from lam3db.records import Dataset, Sample
 
@@ -90,6 +90,7 @@ def load_dataset(path: Path, options: Options | None = None, tick: Tick | None =
     images = ImageFolder(folder, options.limits)
     reader = SampleReader(columns, images, faults, file.suffix.lower() in _TABLES)
     samples = samples_of(rows, reader, tick or no_tick)
+    _check_rule(columns, rows, faults)
     faults.raise_if_any()
     source = options.source or f"{file.resolve().parent.name}/{file.name}"
     dataset = Dataset(name, tuple(samples), tuple(images.media.values()), source, options.licence)
@@ -146,6 +147,17 @@ def _columns(rows: list[Row], mapping: Mapping[str, str], faults: Faults) -> Col
         faults.extend(doubts)
         faults.raise_if_any()
     return columns
+
+
+def _check_rule(columns: Columns, rows: list[Row], faults: Faults) -> None:
+    """Note each word of the rule for benign that no row has: it is misspelt."""
+    rule = columns.benign
+    if rule is None:
+        return
+    held = {rule.word_of(row.values) for row in rows}
+    for word in sorted(rule.words - held):
+        hint = did_you_mean(word, sorted(held))
+        faults.add(None, None, f"--map benign: no row has {word!r} in {rule.column!r}{hint}")
 
 
 def samples_of(rows: list[Row], reader: SampleReader, tick: Tick) -> list[tuple[str, Sample]]:

@@ -34,7 +34,10 @@ MAX_PROMPT = 1_000_000
 """Characters of one text."""
 MAX_NAME = 200
 """Characters of a key, a category or an attack's name."""
-_BENIGN = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_BENIGN = {
+    **dict.fromkeys(("true", "1", "1.0", "yes", "benign", "harmless", "safe"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", "harmful", "unsafe"), False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class _Fields:
     def behavior(self, messages: tuple[Message, ...], *, is_posed: bool) -> Behavior | None:
         text = self.text("behavior", MAX_PROMPT) or text_of(messages)
         category = self.name("category") or ""
-        benign = self.flag("benign")
+        benign = self.benign()
         if not text.strip():
             if is_posed:
                 self._fault("behavior", "missing, and there is no prompt to take its place")
@@ -150,13 +153,24 @@ class _Fields:
             self._fault(field, f"blank: {shown(text)}")
         return text
 
-    def flag(self, field: str) -> bool:
-        value = self._value(field)
+    def benign(self) -> bool:
+        """Return whether answering is right, by the rule or by the column's word."""
+        rule, remarks = self._reader.columns.benign, self._reader.faults.remarks
+        if rule is not None:
+            word = rule.word_of(self._row.values)
+            is_benign = word in rule.words
+            remarks.note(f"{rule.column} {word!r} is {'' if is_benign else 'not '}benign")
+            return is_benign
+        value = self._value("benign")
         if value is None or value == "":
+            if "benign" in self._reader.columns.of:
+                remarks.note("samples without a word for benign are taken as not benign")
             return False
-        known = _BENIGN.get(str(value).strip().lower()) if isinstance(value, str | int) else None
+        is_word = isinstance(value, str | int | float)
+        known = _BENIGN.get(str(value).strip().lower()) if is_word else None
         if known is None:
-            self._fault(field, f"true or false (1/0, yes/no) is wanted, not {shown(value)}")
+            what = "true or false (1/0, yes/no, safe/unsafe, harmless/harmful) is wanted"
+            self._fault("benign", f"{what}, not {shown(value)}")
         return bool(known)
 
     def _prompt(self) -> str | None:

@@ -64,7 +64,7 @@ def test_a_stacked_judge_from_labels_to_scores(folder: Path) -> None:
     assert '"coefficient"' in shown
     assert "stacked" in lam3db(folder, "report", "--judge", "stacked", "--by", "model").stdout
     again = lam3db(folder, *FIT, "-o", "configs/judges/stacked.yaml", code=1)
-    assert "add --force" in again.stderr
+    assert "--force" in again.stderr
     assert "human" not in lam3db(folder, "status").stdout.partition("Next:")[2]
 
 

@@ -90,7 +90,7 @@ def test_a_review_is_drawn_exported_and_read_back_once(folder: Path, said: dict[
     assert "another annotator" in lam3db(folder, *BACK, "--annotator", "ben", code=1).stderr
     export = ("review", "export", "--name", "first", "-a", "anna", "-o", "again.xlsx")
     lam3db(folder, *export)
-    assert "add --force" in lam3db(folder, *export, code=1).stderr
+    assert "--force" in lam3db(folder, *export, code=1).stderr
     lam3db(folder, *export, "--force")
 
 

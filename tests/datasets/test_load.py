@@ -374,3 +374,35 @@ def test_a_copy_of_a_dataset_is_the_dataset(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "data" / "mini_bench", tmp_path / "copy")
     copy = load_dataset(tmp_path / "copy").dataset
     assert copy.selection_digest == load_dataset(ROOT / "data/mini_bench").dataset.selection_digest
+
+
+def test_benign_by_a_column_of_words(tmp_path: Path) -> None:
+    words = ("safe", "unsafe", "Harmless", "harmful", "1.0", "0.0", "yes", "")
+    rows = "".join(f"{at},q{at},{word}\n" for at, word in enumerate(words))
+    loaded = load_dataset(
+        table(tmp_path, f"id,prompt,label\n{rows}"), Options(mapping={"benign": "label"})
+    )
+    found = [sample.behavior.is_benign for _, sample in loaded.dataset.samples]
+    assert found == [True, False, True, False, True, False, True, False]
+    assert "samples without a word for benign are taken as not benign (1)" in loaded.notes
+    bad = table(tmp_path, "id,prompt,label\n1,a,contrast\n")
+    (fault,) = faults(bad, mapping={"benign": "label"})
+    assert "not 'contrast'" in fault
+
+
+def test_benign_by_a_rule_tells_every_word_and_keeps_the_column(tmp_path: Path) -> None:
+    path = table(tmp_path, "id,prompt,type\n1,a,homonyms\n2,b,contrast\n3,c,Homonyms\n4,d,\n")
+    rule = Options(mapping={"benign": "type:homonyms"})
+    loaded = load_dataset(path, rule)
+    samples = [sample for _, sample in loaded.dataset.samples]
+    assert [sample.behavior.is_benign for sample in samples] == [True, False, True, False]
+    assert samples[0].metadata == {"type": "homonyms"}
+    assert loaded.notes[-3:] == (
+        "type 'homonyms' is benign (2)",
+        "type 'contrast' is not benign (1)",
+        "type '' is not benign (1)",
+    )
+    (fault,) = faults(path, mapping={"benign": "type:homonyms|homonym"})
+    assert "no row has 'homonym' in 'type' - did you mean 'homonyms'?" in fault
+    (fault,) = faults(path, mapping={"benign": "kind:homonyms"})
+    assert "no column 'kind:homonyms'" in fault
