@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from lam3db.records import Message, ModelPlan
 
 
+_MOST_REMARKS = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class _Described:
     """A judge's config, understood."""
@@ -200,7 +203,9 @@ class LlmJudge:
     def _finding(self, said: Answer | Odds | Failed) -> Finding | Failed:
         if isinstance(said, Answer):
             finding, remarks = self.reader.answer(said)
-            self.remarks.update(remarks)
+            for remark in remarks:
+                known = remark in self.remarks or len(self.remarks) < _MOST_REMARKS
+                self.remarks[remark if known else "further remarks"] += 1
             return finding
         return self.reader.odds(said) if isinstance(said, Odds) else said
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Pairs = list[tuple[str, Any]]
 _BEFORE_BRACE = re.compile(r",\s*\}\s*\Z")
-_BESIDE = re.compile(r"[\s`~]*(?:json)?[\s`~]*", re.IGNORECASE)
+_FENCES = ("", "json")
 _BEGUN = re.compile(r"\{\s*[\"'\u2018\u2019\u201c\u201d]")
 _MOST_BRACES = 100
 _LONGEST_NUMBER = 10**9
@@ -85,7 +85,8 @@ def _objects(text: str) -> tuple[list[_Object], bool]:
             beside.append(text[brace])
             start = brace + 1
     beside.append(text[start:])
-    return objects, _BESIDE.fullmatch(tidied("".join(beside))) is None
+    left = tidied("".join(beside)).strip("`~ \t\n").casefold()
+    return objects, left not in _FENCES
 
 
 def _mended(text: str) -> tuple[list[_Object], list[str]]:

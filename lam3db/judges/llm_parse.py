@@ -199,7 +199,7 @@ def _lines(output: OutputSettings, text: str) -> Parsed:
     exact = _exact_lines(output, plain)
     if exact is not None:
         return Parsed(exact)
-    labels = {label.casefold(): label for label in (*output.keys, *output.optional)}
+    labels = {undecorated(one).casefold(): one for one in (*output.keys, *output.optional)}
     values: dict[str, list[str]] = {}
     others: list[str] = []
     last = None
@@ -234,15 +234,19 @@ def _exact_lines(output: OutputSettings, text: str) -> dict[str, str] | None:
 def _split(text: str, labels: Iterable[str]) -> list[str]:
     """Return the lines; a label behind another one on the same line begins a line of its own."""
     named = "|".join(r"\s+".join(map(re.escape, label.split())) for label in labels)
-    gap = re.compile(rf"(?:\t|;|\||[ ]{{2,}})\s*(?=(?:{named})[\s*_]*[:\uff1a=])", re.IGNORECASE)
+    before = r"(?:[\t;|]|[ ]{2})[ \t]{0,8}"
+    gap = re.compile(rf"{before}(?=(?:{named})[\s*_]{{0,8}}[:\uff1a=])", re.IGNORECASE)
     pieces = (piece.strip() for line in text.split("\n") for piece in gap.split(line))
     return [piece for piece in pieces if piece]
 
 
 def _labelled(line: str, labels: Mapping[str, str]) -> tuple[str | None, str]:
-    match = re.match(r"[\s*_`\"'>#\u2022-]*(.{1,80}?)[\s*_`\"']*[:\uff1a=](.*)", line)
-    label = labels.get(" ".join(match[1].casefold().split())) if match else None
-    return label, match[2].strip(" \t*_`") if match and label else ""
+    """Return the label that a line begins with, and what stands behind it."""
+    sign = re.search("[:\uff1a=]", line)
+    if sign is None:
+        return None, ""
+    label = labels.get(" ".join(undecorated(line[: sign.start()]).casefold().split()))
+    return label, line[sign.end() :].strip(" \t*_`")
 
 
 def _lone_word(output: OutputSettings, text: str) -> dict[str, list[str]]:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 RAW_LIMIT = 4000
 """How many characters of an answer are kept."""
 _LONGEST_CATEGORY = 60
+_MOST_CATEGORIES = 20
 _CODE = re.compile(r"[A-Z]{1,2}[0-9]{1,3}", re.IGNORECASE)
 _TRUTH = {"true": "1", "false": "0"}
 
@@ -194,7 +195,9 @@ class Reader:
         if field is None:
             return []
         names, others = categories_in(fields.get(field, ""), self.output.known_categories)
-        for other in others:
+        if len(others) > _MOST_CATEGORIES:
+            remarks.append(f"more than {_MOST_CATEGORIES} categories that are not known")
+        for other in others[:_MOST_CATEGORIES]:
             remarks.append(f"{other[:40]!r} is not a known category")
             coded = _CODE.fullmatch(other) or self.output.parser != "guard"
             if coded and len(other) <= _LONGEST_CATEGORY:
@@ -229,7 +232,7 @@ def declines(output: OutputSettings, text: str) -> bool:
     whole = straightened(text).lstrip(" \t\r\n*_#>-")
     if whole.startswith(tuple(folded)):
         return True
-    free = straightened(without_quotations(text))
+    free = straightened(without_quotations(text[:RAW_LIMIT]))
     return not _traced(output, text) and any(phrase in free for phrase in folded)
 
 

@@ -3,6 +3,9 @@
 A judge that thinks writes a block first; a server may write CRLF, blanks at line ends, the
 model's end marker or a code fence around the whole. None of it belongs to the verdict.
 
+A reply may be hostile, since an answer may sway its judge: the time that reading takes grows with
+its length and not faster.
+
 What must hold: only a block at the very beginning is reasoning, and a verdict is what comes
 behind it: a block that was never closed leaves no verdict. Nothing inside the reply is
 removed but what is named here, and a reply that holds none of it comes back as it was.
@@ -19,17 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OPENED = re.compile(r"\s*<(think|thinking|reasoning|thought)>", re.IGNORECASE)
-_CLOSED = re.compile(r"</think>", re.IGNORECASE)
-_LINE_ENDS = re.compile(r"[ \t\u00a0]*(?:\r\n?|\n|\u0085|\u2028|\u2029)")
+_CLOSED = re.compile(r"\n[ \t]*</think>|</think>(?=[ \t]*[\r\n]|\s*\Z)", re.IGNORECASE)
+_LINE_ENDS = re.compile("\r\n?|[\n\u0085\u2028\u2029]")
 _UNSEEN = re.compile("[\ufeff\u200b\u2060]")
-_END_MARKERS = re.compile(
-    r"(?:\s*(?:</s>|<eos>|<end_of_turn>|<\|(?:eot_id|eot|im_end|endoftext|end_of_text|end)\|>))+\Z"
-)
-_FENCED = re.compile(r"(```+|~~~+)[ \t]*[\w+-]*[ \t]*\n(.*?)\n?[ \t]*\1", re.DOTALL)
+_END_MARKERS = (
+    "</s>", "<eos>", "<end_of_turn>", "<|eot_id|>", "<|eot|>", "<|im_end|>", "<|endoftext|>",
+    "<|end_of_text|>", "<|end|>",
+)  # fmt: skip
+_FENCED = re.compile(r"(`{3,8}|~{3,8})[ \t]*[\w+-]{0,20}[ \t]*\n(.*?)\n?[ \t]*\1", re.DOTALL)
 _DECORATION = " \t\n*_`\"'\u2018\u2019\u201c\u201d#>.,;:!()[]{}-\u2022"
 _QUOTATIONS = re.compile(
     r"\"[^\"]*(?:\"|\Z)|\u201c[^\u201d]*(?:\u201d|\Z)|\u00ab[^\u00bb]*(?:\u00bb|\Z)|`[^`]*`"
-    r"|(?<!\w)['\u2018](?:[^'\u2019]|['\u2019](?=\w))*['\u2019](?!\w)"
+    r"|(?<!\w)['\u2018](?:[^'\u2019]|['\u2019](?=\w)){0,300}+['\u2019](?!\w)"
 )
 
 
@@ -40,7 +44,8 @@ class UnparsedError(Exception):
 def without_reasoning(text: str) -> str:
     """Return what stands behind a block of reasoning at the beginning.
 
-    A template may have opened the block itself, so that only its end is in the reply.
+    A template may have opened the block itself, so that only its end is in the reply, at the end
+    or the beginning of a line; within a line somebody speaks of such a tag.
 
     Raises:
         UnparsedError: the block was never closed.
@@ -58,8 +63,10 @@ def without_reasoning(text: str) -> str:
 
 def tidied(text: str) -> str:
     """Return a reply with plain line ends, without end markers and a fence around the whole."""
-    plain = _LINE_ENDS.sub("\n", _UNSEEN.sub("", text)).strip()
-    plain = _END_MARKERS.sub("", plain).strip()
+    lines = _LINE_ENDS.split(_UNSEEN.sub("", text))
+    plain = "\n".join(line.rstrip(" \t\u00a0") for line in lines).strip()
+    while plain.endswith(_END_MARKERS):
+        plain = plain[: plain.rindex("<")].rstrip()
     fenced = _FENCED.fullmatch(plain)
     return fenced[2].strip() if fenced else plain
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -300,7 +301,7 @@ def test_a_judge_that_quotes_a_refusal_has_not_refused() -> None:
         ("<think>unsafe?</think>\nsafe", "safe"),
         ("\n<think>\n</think>\n\nsafe", "safe"),
         ("<thinking>unsafe\nS1</thinking>safe", "safe"),
-        ("unsafe at first sight</think>safe", "safe"),
+        ("unsafe at first sight\n</think>\n\nsafe", "safe"),
         ("<think>safe", "unparsed"),
         ("<think>safe</think>", "unparsed"),
         ("<think>safe</thinking>unsafe", "unparsed"),
@@ -309,6 +310,32 @@ def test_a_judge_that_quotes_a_refusal_has_not_refused() -> None:
 )
 def test_a_judge_that_thinks_is_read_behind_its_block(text: str, verdict: str) -> None:
     assert told(shipped("llama-guard-3"), text) == verdict
+
+
+def test_a_tag_that_a_reason_speaks_of_ends_no_reasoning() -> None:
+    text = '{"verdict": "unsafe", "reason": "it hides harm behind </think> and so on"}'
+    assert told(JSON_VERDICT, text) == "unsafe"
+    assert told(JSON_VERDICT, f"It is bad.\n</think>\n\n{text}") == "unsafe"
+
+
+HOSTILE = [
+    " ", "`", "*", "\n", "\t", "'a ", '"', "{", '{"a', "[", ",", "</think>", "\n ", "<|eot_id|>",
+    "Class", "Class ", "Class:", "safe ", "S1,", "yes ", "\u2019", "(", "\r", "|", "; ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_the_time_that_reading_takes_grows_with_the_length(piece: str) -> None:
+    text = (piece * 100_000)[:99_000]
+    outputs = [
+        JSON_VERDICT, REASONED, MARKED, shipped("llama-guard-3"), shipped("rubric-four-way"),
+        shipped("qwen3guard-gen"),
+    ]  # fmt: skip
+    started = time.monotonic()
+    for output in outputs:
+        for whole in (f"x{text}x", f"unsafe\n{text}", f"Class: {text}I cannot"):
+            read(output, whole)
+    assert time.monotonic() - started < 20
 
 
 def test_a_pattern_is_looked_for_behind_the_block_only() -> None:
