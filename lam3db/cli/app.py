@@ -34,6 +34,7 @@ from lam3db.cli import (
     smoke,
     sql,
 )
+from lam3db.cli.streams import echo
 
 app = typer.Typer(
     name="lam3db",
@@ -53,7 +54,7 @@ def version(
     if show:
         from lam3db import __version__
 
-        typer.echo(f"lam3db {__version__}")
+        echo(f"lam3db {__version__}")
         raise typer.Exit
 
 

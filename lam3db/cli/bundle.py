@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lam3db.cli.options import Db, program
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from lam3db.pipeline.bundle import BundleResult
@@ -54,7 +55,7 @@ def create(
     if result.path is not None:
         left = note_copy(db, "bundle", result.path, provenance().username)
         if left is not None:
-            typer.echo(f"the bundle is not noted in the database: {left}", err=True)
+            echo(f"the bundle is not noted in the database: {left}", err=True)
     _tell(result, names)
 
 
@@ -63,23 +64,23 @@ def _tell(result: BundleResult, names: list[str]) -> None:
     import shlex
 
     for identity, count in zip(result.judges, result.pending, strict=True):
-        typer.echo(f"{identity.name} [{identity.digest.hex()[:8]}]: {count} answers to judge")
+        echo(f"{identity.name} [{identity.digest.hex()[:8]}]: {count} answers to judge")
     if result.path is None or result.bundled is None:
-        typer.echo("nothing is pending: no file was made")
+        echo("nothing is pending: no file was made")
         return
     bundled = result.bundled
-    typer.echo(
+    echo(
         f"{result.path}: {bundled.generations} answers to {bundled.samples} samples,"
         f" {len(bundled.images)} images in {result.media}"
         if result.media
         else f"{result.path}: {bundled.generations} answers to {bundled.samples} samples"
     )
-    typer.echo(f"left out: {', '.join(result.left_out) or 'nothing'}")
+    echo(f"left out: {', '.join(result.left_out) or 'nothing'}")
     file = shlex.quote(result.path.name)
     judges = " ".join(f"--judge {shlex.quote(name)}" for name in names)
     media = "LAM3DB_MEDIA= " if result.media else ""
     carried = f"{file} and the folder {result.media.name} beside it" if result.media else file
-    typer.echo(f"Carry {carried}; there, with the same judge files and their keys:")
-    typer.echo(f"  {media}lam3db judge --pending {judges} --db {file}")
-    typer.echo("and back here:")
-    typer.echo(f"  {program()} merge {file}")
+    echo(f"Carry {carried}; there, with the same judge files and their keys:")
+    echo(f"  {media}lam3db judge --pending {judges} --db {file}")
+    echo("and back here:")
+    echo(f"  {program()} merge {file}")

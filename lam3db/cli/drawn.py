@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lam3db.cli.streams import echo
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -68,7 +70,7 @@ def write_figure(
         stream.write(data)
     lost = unwritable(svg(chart)) if file.lower().endswith(".png") else ""
     if lost:
-        typer.echo(
+        echo(
             f"{file}: no font of this machine has {lost}, they are boxes in the picture: install "
             "a font that has them (for Chinese: fonts-noto-cjk), or write an SVG",
             err=True,
@@ -148,7 +150,7 @@ def _drawings(conn: Connection, scope: Scope, by: Sequence[str], ask: Ask) -> tu
         except ConfigError as error:
             found.append(Drawing(name, told, "", str(error)))
         except MissingDependencyError as error:
-            typer.echo(f"the page has no figures: {error}", err=True)
+            echo(f"the page has no figures: {error}", err=True)
             return (Drawing("none", "none are drawn", "", str(error)),)
     return tuple(found)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lam3db.cli.options import Db
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from lam3db.pipeline.fit_file import FitFile
@@ -75,9 +76,9 @@ def fit(
     with new_file(file, force=force) as stream:
         stream.write(found.text)
     for line in told(found, part):
-        typer.echo(line)
-    typer.echo(f"{file.stem} [{found.digest[:8]}] in {file}")
-    typer.echo(f"Next: lam3db judge --pending --judge {file}")
+        echo(line)
+    echo(f"{file.stem} [{found.digest[:8]}] in {file}")
+    echo(f"Next: lam3db judge --pending --judge {file}")
 
 
 def told(found: FitFile, part: str) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 from lam3db.cli.agree import Pages
 from lam3db.cli.options import Db, Excel, Where, csv_for, width
 from lam3db.cli.report import Dataset, Force, Models, Output, Run, put_out, refuse_output, scope_of
+from lam3db.cli.streams import echo
 
 
 def flips(
@@ -52,7 +53,7 @@ def flips(
     if export is not None:
         written = export_format(None, export, excel=excel)
         count = export_rows(export, COLUMNS, found.rows(), written, force=force, excel=excel)
-        typer.echo(f"{count} flips to {export}", err=True)
+        echo(f"{count} flips to {export}", err=True)
     if export != "-":
         text = render_page(flips_page(found, limit), output, width() if file is None else 120)
         put_out(text, file, force=force, excel=excel)

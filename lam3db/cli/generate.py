@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lam3db.cli.options import Db, MaxCost, MaxRequests, SameFailures, Where, pairs
+from lam3db.cli.streams import echo
 from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def generate(
 def tell(sentences: Sequence[str]) -> None:
     """Write sentences for the user to stderr."""
     for sentence in sentences:
-        typer.echo(sentence, err=True)
+        echo(sentence, err=True)
 
 
 def preview_all(store: Store, jobs: Sequence[GenerateJob]) -> None:
@@ -107,7 +108,7 @@ def preview_all(store: Store, jobs: Sequence[GenerateJob]) -> None:
     with Bar() as bar:
         counts = [(job, preview(store, job, bar)) for job in jobs]
     for job, count in counts:
-        typer.echo(
+        echo(
             f"{job.model.name}: {count.planned} answers wanted, {count.cached} stored, "
             f"{count.new} to generate"
         )
@@ -126,7 +127,7 @@ def generate_all(store: Store, jobs: Sequence[GenerateJob]) -> list[GenerateResu
             if results[-1].status is RunStatus.INTERRUPTED:
                 break
     for result in results:
-        typer.echo(summary(result))
+        echo(summary(result))
     return results
 
 
@@ -150,12 +151,12 @@ def leave(results: Sequence[GenerateResult], again: str) -> None:
     statuses = {result.status for result in results}
     if RunStatus.INTERRUPTED in statuses:
         missing = sum(result.missing for result in results)
-        typer.echo(
+        echo(
             f"interrupted; everything answered is stored, {missing} answers are missing.\n"
             f"Go on with the same `{again}` command.",
             err=True,
         )
         raise typer.Exit(INTERRUPTED)
     if RunStatus.FAILED in statuses:
-        typer.echo("some requests failed: see `lam3db status`", err=True)
+        echo("some requests failed: see `lam3db status`", err=True)
         raise typer.Exit(SOME_FAILED)

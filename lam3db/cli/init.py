@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lam3db.cli.streams import echo
+
 
 def init(
     folder: Annotated[
@@ -16,18 +18,18 @@ def init(
     """Copy the starter configs; a file that is there is never overwritten."""
     written, kept = copy_configs(folder)
     for path in written:
-        typer.echo(f"wrote  {path}")
+        echo(f"wrote  {path}")
     for path in kept:
-        typer.echo(f"kept   {path}")
-    typer.echo(f"{len(written)} written, {len(kept)} kept")
-    typer.echo("")
-    typer.echo("Next:")
+        echo(f"kept   {path}")
+    echo(f"{len(written)} written, {len(kept)} kept")
+    echo("")
+    echo("Next:")
     if folder.resolve() != Path.cwd():
-        typer.echo(f"  cd {folder}")
-    typer.echo("  lam3db doctor                        what is ready, and what is missing")
-    typer.echo("  lam3db run demo                      two small models, two judges, one table")
-    typer.echo("  $EDITOR configs/models/llava-1.5-7b.yaml   `source:` the folder of your weights")
-    typer.echo("  lam3db run lab                       the same with LLaVA-1.5-7B and IDEFICS2-8B")
+        echo(f"  cd {folder}")
+    echo("  lam3db doctor                        what is ready, and what is missing")
+    echo("  lam3db run demo                      two small models, two judges, one table")
+    echo("  $EDITOR configs/models/llava-1.5-7b.yaml   `source:` the folder of your weights")
+    echo("  lam3db run lab                       the same with LLaVA-1.5-7B and IDEFICS2-8B")
 
 
 def copy_configs(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lam3db.cli.options import Db, Excel, Format, csv_for
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from lam3db.store.failure_groups import Group
@@ -48,7 +49,7 @@ def open_(
 
     issue = NewIssue(title, key, _change(severity, status, note))
     with open_store(db, mode="write") as store, store.write() as conn:
-        typer.echo(open_issue(conn, issue, _author(author)))
+        echo(open_issue(conn, issue, _author(author)))
 
 
 @app.command("list")
@@ -188,7 +189,7 @@ def link(
     named = Named(run, model, judge, generation, fingerprint)
     with open_store(db, mode="write") as store, store.write() as conn:
         is_new = link_issue(conn, key, find_link(conn, named), _author(author))
-    typer.echo(f"{key}: {'linked' if is_new else 'was linked so already'}")
+    echo(f"{key}: {'linked' if is_new else 'was linked so already'}")
 
 
 @app.command("import")
@@ -205,9 +206,9 @@ def import_(
     issues = read_issues(file)
     with open_store(db, mode="write") as store, store.write() as conn:
         done = store_issues(conn, issues, _author(author))
-    typer.echo(f"{done.opened} opened, {done.events} changes, {done.known} as they were")
+    echo(f"{done.opened} opened, {done.events} changes, {done.known} as they were")
     for note in done.notes:
-        typer.echo(safe_text(note), err=True)
+        echo(safe_text(note), err=True)
 
 
 def _write(db: str | None, key: str, change: Change, author: str | None) -> None:
@@ -216,7 +217,7 @@ def _write(db: str | None, key: str, change: Change, author: str | None) -> None
 
     with open_store(db, mode="write") as store, store.write() as conn:
         events = change_issue(conn, key, change, _author(author))
-    typer.echo(f"{key}: {events} changes" if events else f"{key}: nothing has changed")
+    echo(f"{key}: {events} changes" if events else f"{key}: nothing has changed")
 
 
 def _change(severity: str | None, status: str | None, note: str | None) -> Change:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lam3db.cli.options import Db, Excel, Format, MaxCost, MaxRequests, SameFailures, csv_for
+from lam3db.cli.streams import echo
 from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def judge(
     if ctx.invoked_subcommand is not None:
         return
     if not pending and not retry_status:
-        typer.echo(ctx.get_help())
+        echo(ctx.get_help())
         raise typer.Exit(2)
     from lam3db.config import load_judge_config
     from lam3db.endpoints.options import with_budget
@@ -133,7 +134,7 @@ def show_catalog(
 
     output = csv_for(output, excel=excel)
     if output == "markdown":
-        typer.echo(markdown(), nl=False)
+        echo(markdown(), nl=False)
     else:
         print_rows(catalog(), COLUMNS, output, excel=excel)
 
@@ -173,7 +174,7 @@ def judge_all(store: Store, jobs: Sequence[JudgeJob]) -> list[JudgeResult]:
             if results[-1].status is RunStatus.INTERRUPTED:
                 break
     for result in results:
-        typer.echo(summary(result))
+        echo(summary(result))
     return results
 
 
@@ -226,16 +227,16 @@ def leave(results: Sequence[JudgeResult]) -> None:
 
     statuses = {result.status for result in results}
     if RunStatus.INTERRUPTED in statuses:
-        typer.echo(
+        echo(
             "interrupted; every score made is stored. Go on with `lam3db judge --pending`.",
             err=True,
         )
         raise typer.Exit(INTERRUPTED)
     if RunStatus.FAILED in statuses:
-        typer.echo("some answers could not be judged: see `lam3db status`", err=True)
+        echo("some answers could not be judged: see `lam3db status`", err=True)
         raise typer.Exit(SOME_FAILED)
     if any(result.waiting for result in results):
-        typer.echo("some answers wait for other judges' scores: see above", err=True)
+        echo("some answers wait for other judges' scores: see above", err=True)
         raise typer.Exit(SOME_FAILED)
 
 

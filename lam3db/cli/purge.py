@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lam3db.cli.options import Db
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,14 +58,14 @@ def purge(
         with open_store(db, mode="read") as store:
             plan, known = purging.plan_purge(store, target)
         _tell(plan, known, "would go")
-        typer.echo("Nothing was changed: --yes does it, and there is no way back.")
+        echo("Nothing was changed: --yes does it, and there is no way back.")
         return
     with open_store(db, mode="write") as store:
         done = purging.purge(store, target, author or provenance().username, reason)
     _tell(done.plan, done.copies, "withheld")
-    typer.echo(f"{done.files} image files removed")
+    echo(f"{done.files} image files removed")
     if done.left is not None:
-        typer.echo(f"Not wiped everywhere: {done.left}", err=True)
+        echo(f"Not wiped everywhere: {done.left}", err=True)
 
 
 def _tell(plan: Plan, known: Sequence[Copy], done: str) -> None:
@@ -79,15 +80,15 @@ def _tell(plan: Plan, known: Sequence[Copy], done: str) -> None:
         "messages of failures": plan.failures,
     }
     listed = ", ".join(f"{len(ids)} {what}" for what, ids in counts.items() if ids)
-    typer.echo(f"{done}: {listed or 'nothing that is not withheld already'}")
+    echo(f"{done}: {listed or 'nothing that is not withheld already'}")
     if plan.kept_images:
-        typer.echo(f"{plan.kept_images} images stay, other samples show them (--media names one)")
+        echo(f"{plan.kept_images} images stay, other samples show them (--media names one)")
     if plan.elsewhere:
-        typer.echo(f"the same samples lie in: {safe_text(', '.join(plan.elsewhere))}")
-    typer.echo("What people wrote stays: look for quotes in `lam3db issue list` and the daily log.")
-    typer.echo("Exports, reports and reviews in files are not known here. Copies that are:")
+        echo(f"the same samples lie in: {safe_text(', '.join(plan.elsewhere))}")
+    echo("What people wrote stays: look for quotes in `lam3db issue list` and the daily log.")
+    echo("Exports, reports and reviews in files are not known here. Copies that are:")
     for one in known:
         made = f" made {one.made_at:%Y-%m-%d %H:%M}Z on {one.host}" if one.made_at else ""
-        typer.echo(f"  {one.kind} {safe_text(one.path)}{safe_text(made)}")
+        echo(f"  {one.kind} {safe_text(one.path)}{safe_text(made)}")
     if not known:
-        typer.echo("  none")
+        echo("  none")

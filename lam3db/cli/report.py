@@ -10,6 +10,7 @@ import typer
 
 from lam3db.cli import ask, drawn
 from lam3db.cli.options import Db, Excel, Where, csv_for, pairs, width
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,7 +159,7 @@ def show(
     _write(sys.stdout, "\n".join(f"{answer_text(one, find, width())}" for one in found))
     if total != len(found) or not found:
         more = "--limit shows more" if found else "`lam3db status` says what is stored"
-        typer.echo(f"{len(found)} of {total} answers shown; {more}.", err=True)
+        echo(f"{len(found)} of {total} answers shown; {more}.", err=True)
 
 
 @export_app.callback()
@@ -199,7 +200,7 @@ def generations(
         values = with_json(rows, JSON_COLUMNS) if chosen == "jsonl" else rows
         count = export_rows(file, columns, values, chosen, force=force, excel=excel)
     where_to = "standard output" if file == "-" else file
-    typer.echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
+    echo(f"{count} rows of {', '.join(words) or 'nothing'} to {where_to}", err=True)
 
 
 def scope_of(

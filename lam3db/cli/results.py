@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lam3db.cli.options import Db, pairs
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from lam3db.pipeline.results import Imported, ImportJob
@@ -87,7 +88,7 @@ def import_results(
     if suggest:
         from lam3db.datasets.results.suggest import suggested_map
 
-        typer.echo(suggested_map(files[0]), nl=False)
+        echo(suggested_map(files[0]), nl=False)
         return
     if (output is None) == (mapping is None):
         raise ConfigError(
@@ -129,7 +130,7 @@ def _guide(name: str | None) -> None:
     from lam3db.datasets.results.formats import reader_of
 
     module = maps if name is None else sys.modules[reader_of(name).__module__]
-    typer.echo((module.__doc__ or "").strip())
+    echo((module.__doc__ or "").strip())
 
 
 def _list() -> None:
@@ -140,7 +141,7 @@ def _list() -> None:
     for name in format_names():
         module = sys.modules[reader_of(name).__module__]
         first = (module.__doc__ or "").strip().splitlines()[0]
-        typer.echo(f"{name:18}  {first}")
+        echo(f"{name:18}  {first}")
 
 
 def _job(
@@ -193,12 +194,12 @@ def _tell_survey(seen: Survey) -> None:
     from lam3db.hashing import canonical_json
     from lam3db.records import text_of
 
-    typer.echo(f"{seen.attempts} attempts at {len(seen.samples)} samples, nothing is stored")
+    echo(f"{seen.attempts} attempts at {len(seen.samples)} samples, nothing is stored")
     _tell_seen(seen)
     first = seen.first
     if first is None:
         return
-    typer.echo(f"the first, in {first.row}:")
+    echo(f"the first, in {first.row}:")
     shown = {
         "model": first.model.name,
         "config": dict(first.config.value),
@@ -212,13 +213,13 @@ def _tell_survey(seen: Survey) -> None:
         "response": first.response,
     }
     for field, value in shown.items():
-        typer.echo(f"  {field}: {_short(canonical_json(value))}")
+        echo(f"  {field}: {_short(canonical_json(value))}")
     for said in first.findings:
         finding = said.finding
         words = [str(finding.status), finding.verdict, finding.value]
         told = " ".join(str(word) for word in words if word is not None)
         name = _name(said.judge.identity.name)
-        typer.echo(f"  {name} ({said.judge.identity.kind}): {told}")
+        echo(f"  {name} ({said.judge.identity.kind}): {told}")
 
 
 def _short(text: str) -> str:
@@ -245,26 +246,26 @@ def _remark(text: str) -> str:
 def _tell_seen(seen: Survey) -> None:
     for group in seen.groups:
         asked = sum(group.attempts.values())
-        typer.echo(f"  {_name(group.model.name)}: {asked} attempts, {group.answers} answers")
+        echo(f"  {_name(group.model.name)}: {asked} attempts, {group.answers} answers")
     for digest, judge in seen.judges.items():
         identity = judge.identity
         counts = seen.findings[digest]
         told = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
         name = _name(identity.name)
-        typer.echo(f"  {name} [{digest.hex()[:8]}] ({identity.kind}): {told or 'nothing'}")
+        echo(f"  {name} [{digest.hex()[:8]}] ({identity.kind}): {told or 'nothing'}")
     if seen.dropped:
-        typer.echo(f"  {seen.dropped} findings are of attempts without an answer: left out")
+        echo(f"  {seen.dropped} findings are of attempts without an answer: left out")
     for line in seen.remarks:
-        typer.echo(f"  {_remark(line)}")
+        echo(f"  {_remark(line)}")
 
 
 def _tell(result: Imported) -> None:
     seen, stored = result.seen, result.stored
     for row in stored.datasets:
         state = "new" if row.is_new else "unchanged"
-        typer.echo(f"{_name(row.name)}@{row.version}: {row.sample_count} samples, {state}")
+        echo(f"{_name(row.name)}@{row.version}: {row.sample_count} samples, {state}")
     _tell_seen(seen)
     missing = f", {seen.missing} attempts without one" if seen.missing else ""
-    typer.echo(f"answers: {stored.new} new, {stored.known} known{missing}")
+    echo(f"answers: {stored.new} new, {stored.known} known{missing}")
     for one in stored.judges:
-        typer.echo(f"{_name(one.name)} [{one.digest[:8]}]: {one.new} scores new, {one.known} known")
+        echo(f"{_name(one.name)} [{one.digest[:8]}]: {one.new} scores new, {one.known} known")

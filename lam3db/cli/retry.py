@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lam3db.cli.options import Db, SameFailures
+from lam3db.cli.streams import echo
 from lam3db.pipeline import SAME_FAILURES
 
 
@@ -40,13 +41,13 @@ def retry(
         with Bar() as bar:
             plan = plan_retry(store, issue, loaded.config, bar)
         for command in plan.by_hand:
-            typer.echo(f"a run failed as a whole; run it again: {safe_text(command)}", err=True)
+            echo(f"a run failed as a whole; run it again: {safe_text(command)}", err=True)
         if not plan.count and not plan.by_hand:
-            typer.echo(f"{issue}: nothing is left, all that failed has succeeded since")
+            echo(f"{issue}: nothing is left, all that failed has succeeded since")
             return
         if dry_run:
             answers = sum(len(job.only or ()) for job in plan.generate)
-            typer.echo(f"{issue}: {answers} answers and {plan.count - answers} scores to try again")
+            echo(f"{issue}: {answers} answers and {plan.count - answers} scores to try again")
             return
         generate = [replace(job, max_same_failures=max_same_failures) for job in plan.generate]
         judge = [replace(job, max_same_failures=max_same_failures) for job in plan.judge]

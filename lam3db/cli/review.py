@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lam3db.cli.options import Db, Excel, Format, csv_for
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,8 +72,8 @@ def sample(
         parts.append(f"{drawn.random} of {drawn.frame} answers for estimation")
     if drawn.disputed:
         parts.append(f"{drawn.disputed} for training (disputed by {drawn.least:.2f} bits or more)")
-    typer.echo(f"{drawn.name}: {', '.join(parts)}")
-    typer.echo(f"Next: lam3db review export --name {drawn.name} --annotator NAME -o items.xlsx")
+    echo(f"{drawn.name}: {', '.join(parts)}")
+    echo(f"Next: lam3db review export --name {drawn.name} --annotator NAME -o items.xlsx")
 
 
 @app.command()
@@ -110,10 +111,10 @@ def export(
         stream.write(made.content)
     left_out = f", {made.withheld} withheld" if made.withheld else ""
     images = f", {len(made.images)} images in {folder}" if made.images else ""
-    typer.echo(f"{made.items} items in {file}{images}{left_out}")
-    typer.echo(f"Fill the column label with one of {', '.join(made.labels)}; then:")
+    echo(f"{made.items} items in {file}{images}{left_out}")
+    echo(f"Fill the column label with one of {', '.join(made.labels)}; then:")
     command = f"lam3db review import {shlex.quote(str(file))} --annotator {annotator}"
-    typer.echo(f"  {command} --guideline FILE{' --adjudicate' * disputed}")
+    echo(f"  {command} --guideline FILE{' --adjudicate' * disputed}")
 
 
 @app.command("import")
@@ -143,7 +144,7 @@ def import_(
     asked = Import(file, annotator, guideline, review, adjudicate, reason)
     with open_store(db, mode="write") as store:
         done = import_labels(store, asked)
-    typer.echo(
+    echo(
         f"{done.judge} [{done.digest[:8]}], review {done.review}: {done.new} new labels, "
         f"{done.revised} revised, {done.unchanged} as stored, {done.open} open"
     )
@@ -195,9 +196,9 @@ def queue(
     rows = [(one.generation_id, one.judge, one.explanation) for one in waiting[:limit]]
     print_rows(rows, ("answer", "judge", "why"), output, excel=excel)
     if len(waiting) > limit:
-        typer.echo(f"{limit} of {len(waiting)}; --limit shows more", err=True)
+        echo(f"{limit} of {len(waiting)}; --limit shows more", err=True)
     if waiting:
-        typer.echo(
+        echo(
             "`lam3db review sample --name NAME --disputed N --judge JUDGE` draws from these",
             err=True,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lam3db.cli.options import Db, SameFailures
+from lam3db.cli.streams import echo
 from lam3db.pipeline import SAME_FAILURES
 
 if TYPE_CHECKING:
@@ -102,16 +103,16 @@ def _report(store: Store, models: Sequence[str], dataset: str, by: Sequence[str]
 
     with store.read() as conn:
         built = build_report(conn, Scope(models=tuple(models), dataset=dataset), by)
-    typer.echo("")
-    typer.echo(render(built, "table", width()))
+    echo("")
+    echo(render(built, "table", width()))
 
 
 def _next(file: str) -> None:
     from lam3db.cli.options import program
 
     lam3db = program()
-    typer.echo("Next:")
-    typer.echo(f"  {lam3db} run {file}  # again: every answer comes from the cache")
-    typer.echo(f"  {lam3db} show --where attack=typographic --limit 3")
-    typer.echo(f"  {lam3db} report --by model,category,attack")
-    typer.echo(f'  {lam3db} sql "SELECT model, attack, text FROM v_generation LIMIT 5"')
+    echo("Next:")
+    echo(f"  {lam3db} run {file}  # again: every answer comes from the cache")
+    echo(f"  {lam3db} show --where attack=typographic --limit 3")
+    echo(f"  {lam3db} report --by model,category,attack")
+    echo(f'  {lam3db} sql "SELECT model, attack, text FROM v_generation LIMIT 5"')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lam3db.cli.options import Db, Excel
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def export_scores(
             columns, rows = _flat(scores.attribute_names(conn, row.id), rows)
         count = export_rows(file, columns, rows, chosen, force=force, excel=excel)
     where_to = "standard output" if file == "-" else file
-    typer.echo(f"{count} scores of {row.name} [{row.digest[:8]}] to {where_to}", err=True)
+    echo(f"{count} scores of {row.name} [{row.digest[:8]}] to {where_to}", err=True)
 
 
 @import_app.command("scores")
@@ -76,12 +77,12 @@ def import_scores(
 
     with open_store(db, mode="write") as store:
         result = take_over(store, file)
-    typer.echo(
+    echo(
         f"{result.judge} [{result.digest[:8]}]: {result.lines} lines, {result.new} findings new,"
         f" {result.known} known, {result.scored} answers scored"
     )
     if result.others:
-        typer.echo(
+        echo(
             f"{result.others} say something else than what is stored: kept as further replicates,"
             " the stored ones stay in the numbers"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lam3db.cli.options import Db
+from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
     from lam3db.pipeline.smoke import SmokeResult
@@ -51,13 +52,13 @@ def show(result: SmokeResult) -> None:
     if result.gpu_memory_bytes is not None:
         memory += f", {result.gpu_memory_bytes / MIB:.0f} MiB on the GPU at most"
     answer = result.answer
-    typer.echo(f"{result.model}  run {result.run_uid}")
-    typer.echo(f"  loaded in   {result.load_seconds:.2f} s")
-    typer.echo(
+    echo(f"{result.model}  run {result.run_uid}")
+    echo(f"  loaded in   {result.load_seconds:.2f} s")
+    echo(
         f"  answered    {answer.completion_tokens} tokens in {result.answer_seconds:.2f} s "
         f"({result.tokens_per_second:.1f} tokens/s, prompt {answer.prompt_tokens} tokens)"
     )
-    typer.echo(f"  memory      {memory}")
-    typer.echo(f"  settings    {json.dumps(result.effective, sort_keys=True)}")
-    typer.echo(f"  options     {json.dumps(result.options, sort_keys=True, default=str)}")
-    typer.echo(f"  answer      {safe_text(answer.text)}")
+    echo(f"  memory      {memory}")
+    echo(f"  settings    {json.dumps(result.effective, sort_keys=True)}")
+    echo(f"  options     {json.dumps(result.options, sort_keys=True, default=str)}")
+    echo(f"  answer      {safe_text(answer.text)}")
