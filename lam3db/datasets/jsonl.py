@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.lines import Row, read_lines
+from lam3db.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,5 +92,8 @@ def _is_deeper(value: Any, limit: int) -> bool:
 
 
 _DECODER = json.JSONDecoder(
-    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_no_repeats
+    parse_constant=_refuse_constant,
+    parse_float=_finite,
+    parse_int=whole_number,
+    object_pairs_hook=_no_repeats,
 )

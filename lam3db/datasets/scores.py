@@ -25,6 +25,7 @@ from lam3db.records import (
     Sees,
     Verdict,
 )
+from lam3db.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -222,7 +223,7 @@ def _identity(rows: Sequence[Row], digest: bytes, faults: Faults) -> JudgeIdenti
         return None
     value = row.values["judge_identity"]
     try:
-        made = _made(json.loads(value) if isinstance(value, str) else value)
+        made = _made(json.loads(value, parse_int=whole_number) if isinstance(value, str) else value)
         right = made.digest == digest
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         faults.add(row.line, "judge_identity", f"is none ({type(error).__name__})")

@@ -19,6 +19,7 @@ from lam3db.datasets.faults import shown
 from lam3db.datasets.results.record import NO_RESPONSE
 from lam3db.errors import InputError
 from lam3db.pipeline.imports.attempts import Attempts
+from lam3db.pipeline.imports.checks import count_faults, setting_faults
 from lam3db.records import Sample, Verdict
 
 if TYPE_CHECKING:
@@ -200,6 +201,8 @@ class _Look:
         seen.groups[group].datasets.add(name)
         seen.sample_of.append(sample)
         seen.group_of.append(group)
+        for name, what in count_faults(record):
+            self.faults.add(record.row, name, what)
         self._attempts.add(record, sample, group)
         self._findings(record)
 
@@ -223,7 +226,11 @@ class _Look:
 
     def _numbered(self, record: ResultRecord) -> int:
         sample = sample_of(record)
-        digest = sample.digest
+        try:
+            digest = sample.digest
+        except (ValueError, TypeError) as error:
+            self.faults.add(record.row, "sample", str(error))
+            return 0
         number = self._samples.get(digest)
         if number is None:
             number = self._samples[digest] = len(self._samples)
@@ -248,6 +255,8 @@ class _Look:
             if number == len(self.seen.groups):
                 self.seen.groups.append(Group(record.model, record.config))
                 self._name(record, "model", record.model.name)
+                for name, what in setting_faults(record.config):
+                    self.faults.add(record.row, name, what)
             self._groups[here] = number
         return number
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lam3db.datasets.results.whole import read_document
 from lam3db.datasets.sheet import MIB
 from lam3db.errors import InputError
+from lam3db.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +67,7 @@ def open_log(path: Path) -> Iterator[Log]:
 def parse(text: str) -> Any:
     """Return a JSON value; NaN and infinities, which Inspect writes for unscored, are None."""
     try:
-        return json.loads(text, parse_constant=lambda _name: None)
+        return json.loads(text, parse_constant=lambda _name: None, parse_int=whole_number)
     except json.JSONDecodeError as error:
         raise ValueError(f"no JSON: {error.msg} at line {error.lineno}") from None
     except RecursionError:

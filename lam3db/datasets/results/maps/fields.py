@@ -16,6 +16,7 @@ from lam3db.datasets.results.maps.meanings import WordMeanings, known_words
 from lam3db.datasets.results.maps.ways import Unread
 from lam3db.datasets.results.paths import opened
 from lam3db.datasets.results.stand_ins import stand_in
+from lam3db.hashing import canonical_json
 from lam3db.records import Attack, Failed, FinishReason
 
 if TYPE_CHECKING:
@@ -170,6 +171,13 @@ def plain(cells: Cells, source: FieldSource | None, row: int, name: str, faults:
         column = (source.name if source is not None else "") or name
         faults.add(row, column, f"{shown(value.text)} {value.why}")
         return None
+    if not isinstance(value, str | bool | None):
+        try:
+            canonical_json(value)
+        except (ValueError, TypeError) as error:
+            column = (source.name if source is not None else "") or name
+            faults.add(row, column, str(error))
+            return None
     return value
 
 

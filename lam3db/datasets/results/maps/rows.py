@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lam3db.datasets.results.maps.ways import RowWay
     from lam3db.records import GenerationConfig, ModelVersion
 
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
 _POSED = {"prompt", "behavior", "messages", "image", "images", "images.0"}
 _SHOWN = 20
@@ -276,6 +277,8 @@ class RowReader:
         for key, value in self._settings("config", plan.config, row, cells).items():
             number = number_of(value)
             setting = value if number is None or isinstance(value, int) else number
+            if key == "do_sample":
+                setting = _BOOLEANS.get(str(value).strip().casefold(), value)
             (facts.setdefault("decoding", {}) if key in _DECODING else facts)[key] = setting
         here = canonical_json(facts) if facts else ""
         if here not in self._configs:
