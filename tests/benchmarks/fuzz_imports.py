@@ -4,9 +4,9 @@
 
 INPUTS (2,000) files a reader, each a right file with one to three pieces replaced: whole numbers
 beyond every type, infinities, deep nesting, NUL, lone surrogates, wrong types, missing pieces, torn
-bytes. One in ten results that a reader takes is stored. Printed is each reader with how many files it
-took and refused, and every traceback: there must be none, no message may speak to programmers, and
-a file that is refused must leave nothing behind.
+bytes. One in ten results that a reader takes is stored. Printed is each reader with how many files
+it took and refused, and every traceback: there must be none, no message may speak to programmers,
+and a file that is refused must leave nothing behind.
 
 The tests run a few dozen inputs of each (``tests/pipeline/imports/test_fuzz.py``).
 """
