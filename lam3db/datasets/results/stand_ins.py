@@ -1,7 +1,8 @@
 """What the tools of this field write in the place of an answer that they did not get.
 
 HarmBench and OmniSafeBench-MM write ``$ERROR$`` where an endpoint failed, OmniSafeBench-MM a
-sentence where a service turned the prompt away, VLMEvalKit ``Failed to obtain answer``.
+sentence where a service turned the prompt away, VLMEvalKit ``Failed to obtain answer``; Excel makes
+``#NAME?`` of an answer that begins with ``=`` or ``-``, and a CSV saved from there holds the word.
 
 What must hold: such a text is never an answer, whichever tool's file it stands in: people join
 files of several tools.
@@ -17,6 +18,13 @@ STAND_INS = {
     "Failed to obtain answer": "VLMEvalKit",
 }
 """How a text begins -> the class of the failure."""
+EXCEL_ERRORS = frozenset(
+    {
+        *("#NAME?", "#N/A", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"),
+        *("#FIELD!", "#BLOCKED!", "#CONNECT!", "#GETTING_DATA"),
+    }
+)
+"""Whole texts that stand where Excel lost an answer."""
 
 
 def stand_in(text: str | None) -> Failed | None:
@@ -25,4 +33,4 @@ def stand_in(text: str | None) -> Failed | None:
     for start, error_class in STAND_INS.items():
         if bare.startswith(start):
             return Failed(error_class, text or "")
-    return None
+    return Failed("ExcelError", text or "") if bare.rstrip() in EXCEL_ERRORS else None

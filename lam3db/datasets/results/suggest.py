@@ -189,7 +189,9 @@ def _annotators(people: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[str]:
     lines = ["annotators:"] if people else []
     for way, columns in people.items():
         who = _column(_PEOPLE, [*columns])
-        label = next(name for name in sorted(columns, key=who.__eq__) if _is_label(name))
+        label = next(
+            name for name in sorted(columns, key=lambda one: one == who) if _is_label(name)
+        )
         name = f"{{column: {_quoted(f'said.{who}')}}}" if who else "annotator"
         lines += [f"  - list: {_quoted(way)}", f"    name: {name}"]
         lines += _words(f"said.{label}", columns[label])
