@@ -226,5 +226,6 @@ class Client:
             return f"{fault}; see whether url and model are right (`lam3db doctor --online`)"
         if fault.kind == "UnsupportedParameterError":
             more = fault.cure and f"; {fault.cure}"
-            return f"{fault}; every other request would be refused alike{more}"
+            said = str(fault).rstrip(".")
+            return f"{said}; every other request would be refused alike{more}"
         return str(fault)

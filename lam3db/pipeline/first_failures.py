@@ -23,6 +23,7 @@ from lam3db.records import Failed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_NOT_NUMBERS = ("FloatingPointError", "NotANumberError")
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")
 
@@ -59,9 +60,17 @@ class FirstFailures:
             self.message = self.message or self._ending(outcome)
         return replace(outcome, retryable=True)
 
+    def _remedy(self, failed: Failed) -> str:
+        if failed.error_class in _NOT_NUMBERS:
+            return (
+                "--set precision=fp32 where fp16 overflows (quantization off); else the weights "
+                "are broken, so fetch them again and compare their digests"
+            )
+        return cure(failed.message) or f"`{self.doctor}` looks at the set-up"
+
     def _ending(self, failed: Failed) -> str:
         alike = "the first failure" if self.limit == 1 else f"{self.limit} failures alike"
-        remedy = cure(failed.message) or f"`{self.doctor}` looks at the set-up"
+        remedy = self._remedy(failed)
         return (
             f"{alike} and no success yet: {failed.error_class}: {failed.message}\n"
             f"  cure: {remedy}; what is left stays pending (--max-same-failures 0 goes on)"

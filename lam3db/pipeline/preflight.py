@@ -9,13 +9,15 @@ work does not end at the second model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lam3db import plugins
 from lam3db.endpoints.options import endpoint_of, way_to
-from lam3db.errors import Lam3Error
+from lam3db.errors import Lam3Error, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from lam3db.config import JudgeConfig, ModelConfig
     from lam3db.pipeline.generate import GenerateJob
     from lam3db.pipeline.watch import Watch
+
+
+_STACK = ("torch", "transformers")
+_LOCAL_JUDGES = frozenset({"classifier", "detoxify"})
 
 
 def preflight(jobs: Sequence[GenerateJob], judges: Sequence[JudgeConfig], watch: Watch) -> None:
@@ -66,12 +72,30 @@ def has_ended(judge: JudgeConfig) -> bool:
 
 
 def way_fault(config: JudgeConfig | ModelConfig) -> Lam3Error | None:
-    """Return why an endpoint cannot be asked (no key, a wrong proxy ...); None where it can."""
+    """Return why it cannot even begin (no key, a wrong proxy, no torch ...); None where it can."""
     try:
         _find_way(config)
     except Lam3Error as error:
         return error
-    return None
+    return _stack_fault(config)
+
+
+def _stack_fault(config: JudgeConfig | ModelConfig) -> Lam3Error | None:
+    """Return what is missing where weights are to run here; imports none of it."""
+    missing = [name for name in _STACK if find_spec(name) is None] if _runs_here(config) else []
+    if not missing:
+        return None
+    needed = " and ".join(missing)
+    return MissingDependencyError(f"{config.name} needs {needed}: pip install 'lam3db[local]'")
+
+
+def _runs_here(config: JudgeConfig | ModelConfig) -> bool:
+    settings = getattr(config, "settings", None)
+    if settings is None:
+        return config.kind == "transformers"
+    model = settings.get("model")
+    inner = model.get("kind", "transformers") if isinstance(model, Mapping) else ""
+    return config.kind in _LOCAL_JUDGES or (config.kind == "llm" and inner == "transformers")
 
 
 def _hear(faults: list[Lam3Error], describe: Callable[[], object]) -> None:

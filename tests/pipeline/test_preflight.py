@@ -15,8 +15,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from jobs import job, put, sample
 
 from lam3db import plugins
-from lam3db.config import EndpointOptions, JudgeConfig, ModelConfig
-from lam3db.errors import ConfigError, Lam3Error
+from lam3db.config import (
+    EndpointOptions,
+    JudgeConfig,
+    ModelConfig,
+    RuntimeConfig,
+    load_judge_config,
+    load_model_config,
+)
+from lam3db.errors import ConfigError, Lam3Error, MissingDependencyError
+from lam3db.pipeline import preflight as checks
 from lam3db.pipeline.generate import generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
 from lam3db.pipeline.judge_todo import check_ways, survey
@@ -142,3 +150,19 @@ def test_stored_answers_are_found_without_a_key(
         assert generate(store, job(model=here)).counts.new == 3
         monkeypatch.delenv("A_KEY")
         assert generate(store, job(model=here)).counts.cached == 3
+
+
+def test_a_missing_model_stack_is_told_before_a_row_is_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(store, job())
+    before = counts(store)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "torch" else name)
+    for name in ("detoxify-demo", "classifier-demo", "llm-demo"):
+        with pytest.raises(MissingDependencyError, match="needs torch: pip install"):
+            judge_pending(store, JudgeJob(load_judge_config(name)))
+    local = job(model=load_model_config("demo-llava"), runtime=RuntimeConfig(precision="fp32"))
+    with pytest.raises(MissingDependencyError, match="demo-llava needs torch"):
+        generate(store, local)
+    assert counts(store) == before
+    assert checks.way_fault(GOOD) is None
