@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from lam3db.datasets.faults import Faults
 from lam3db.datasets.files.remarks import Remarks
 from lam3db.datasets.images import ImageFolder, decoded
+from lam3db.datasets.results.formats import ReadOptions
 from lam3db.errors import MediaError
 from lam3db.media import Limits
 
@@ -140,3 +142,18 @@ def test_a_large_one_is_refused_before_it_is_decoded() -> None:
     limits = Limits(max_bytes=1 << 20)
     with pytest.raises(MediaError, match="more than 1 MiB"):
         decoded("data:image/png;base64," + "A" * (3 << 20), limits)
+
+
+def test_results_that_name_images_find_them_by_the_same_rules(tmp_path: Path) -> None:
+    path = draw(tmp_path / f"{APART}.png")
+    faults = Faults(tmp_path / "results.csv")
+    named = ReadOptions(images=ImageFolder(tmp_path))
+    part = named.picture(1, "image", f"{COMPOSED}.png", faults)
+    assert part is not None
+    assert faults.remarks.lines()[0].startswith("image names in another Unicode form")
+    assert named.picture(2, "image", f"{APART.upper()}.png", faults) is None
+    assert faults.count == 1
+    bare = ReadOptions(images=ImageFolder(None))
+    assert bare.picture(1, "image", "a.png", faults) is None
+    assert bare.picture(1, "image", data_url(path), faults) == part
+    assert faults.count == 1
