@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.record import NO_RESPONSE
 from lam3db.errors import InputError
+from lam3db.pipeline.imports.alike import alike
 from lam3db.pipeline.imports.attempts import Attempts
 from lam3db.pipeline.imports.checks import count_faults, setting_faults
 from lam3db.records import Sample, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.record import ImportedJudge, ResultRecord
@@ -158,10 +159,21 @@ def survey(
         look.at(record)
     look.settle()
     faults.raise_if_any()
-    look.seen.remarks = faults.remarks.lines()
+    look.seen.remarks = [*faults.remarks.lines(), *_alike(look.seen)]
     if not look.seen.count:
         raise InputError(f"{faults.path}: there is no result in it")
     return look.seen
+
+
+def _alike(seen: Survey) -> Iterator[str]:
+    """Yield a remark for names that look alike and are stored as different ones."""
+    samples = [sample for _, sample in seen.samples]
+    yield from alike("models", (group.model.name for group in seen.groups))
+    yield from alike("judges", (judge.identity.name for judge in seen.judges.values()))
+    yield from alike("keys", (name for name in seen.names if name is not None))
+    yield from alike("behaviors", (sample.behavior.text for sample in samples))
+    yield from alike("categories", (sample.behavior.category for sample in samples))
+    yield from alike("attacks", (sample.attack.name for sample in samples))
 
 
 def sample_of(record: ResultRecord) -> Sample:
