@@ -47,11 +47,13 @@ class Row:
     """One record: the line it begins on, and its values by column.
 
     ``place`` says where it stands in words, where a line alone does not: a file and a record.
+    ``lost`` says of columns whose value the file does not hold what stands there instead.
     """
 
     line: int
     values: Mapping[str, Any]
     place: str = ""
+    lost: Mapping[str, str] | None = None
 
     @property
     def where(self) -> str:

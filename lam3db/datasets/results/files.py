@@ -22,7 +22,7 @@ from lam3db.datasets.table import column_name, declared_delimiter, stream_table,
 from lam3db.errors import ConfigError, InputError, MissingDependencyError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lam3db.datasets.faults import Faults
@@ -86,8 +86,16 @@ class FileOptions:
 PLAIN = FileOptions()
 
 
-def read_records(path: Path, faults: Faults, options: FileOptions = PLAIN) -> Iterator[Row]:
+def read_records(
+    path: Path,
+    faults: Faults,
+    options: FileOptions = PLAIN,
+    wanted: Collection[str] | None = None,
+) -> Iterator[Row]:
     """Yield the rows of a file by its kind; a faulty row is noted and left out.
+
+    A value that the file has lost is a fault in the columns that are ``wanted`` (None: all), and
+    remarked on in others.
 
     Raises:
         InputError: it cannot be read at all: no such file, an unknown kind, no rows where some
@@ -100,7 +108,15 @@ def read_records(path: Path, faults: Faults, options: FileOptions = PLAIN) -> It
         kind, "line"
     )
     try:
-        yield from KINDS[kind](path, faults, options)
+        for row in KINDS[kind](path, faults, options):
+            for column, what in (row.lost or {}).items():
+                if wanted is None or column in wanted:
+                    faults.add(row.line, column, what)
+                else:
+                    faults.remarks.note(
+                        f"{column}: cells that hold a formula or an error, not read"
+                    )
+            yield row
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -299,7 +315,7 @@ def _xlsx(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
         if len(cells) > _MOST_COLUMNS:
             faults.add(number, None, f"more than {_MOST_COLUMNS} columns")
             continue
-        values = [_cell(cell, number, header, faults) for cell in cells]
+        values = [_cell(cell) for cell in cells]
         while values and values[-1] in (None, ""):
             values.pop()
         if header is None:
@@ -309,25 +325,35 @@ def _xlsx(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
             header = [*header, *(f"column {at + 1}" for at in range(len(header), len(values)))]
         if values:
             values += [""] * (len(header) - len(values))
-            yield Row(number, dict(zip(header, values, strict=True)))
+            row = dict(zip(header, values, strict=True))
+            lost = {name: one.what for name, one in row.items() if isinstance(one, _Lost)}
+            yield Row(number, row | dict.fromkeys(lost, ""), lost=lost or None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What stands in a cell instead of a value."""
+
+    what: str
 
 
 def _sheet_header(values: Sequence[Any], faults: Faults) -> list[str]:
+    for at, value in enumerate(values, 1):
+        if isinstance(value, _Lost):
+            faults.add(1, f"column {at}", value.what)
     texts = ["" if value is None else str(value) for value in values]
     names = [column_name(text, at, faults) for at, text in enumerate(texts, 1)]
     tell_repeated(names, faults)
     return names
 
 
-def _cell(cell: Any, number: int, header: Sequence[str] | None, faults: Faults) -> Any:
+def _cell(cell: Any) -> Any:
     value, kind = cell.value, getattr(cell, "data_type", "")
-    if kind in ("f", "e") and value is not None:
-        at = cell.column - 1
-        name = header[at] if header is not None and at < len(header) else f"column {cell.column}"
-        lost = f"{shown(value)} is an error of Excel's, not a text: the value was lost when the"
-        lost += " sheet was saved. Take it from where the sheet was made"
-        faults.add(number, name, lost if kind == "e" else "a formula: paste its value")
-        return None
+    if kind == "f" and value is not None:
+        return _Lost("a formula: paste its value")
+    if kind == "e" and value is not None:
+        what = f"{shown(value)} is an error of Excel's, not a text: the value was lost when the"
+        return _Lost(f"{what} sheet was saved. Take it from where the sheet was made")
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -123,6 +123,7 @@ from lam3db.datasets.results.files import has_empty_cells, read_records
 from lam3db.datasets.results.maps.joins import path_of, read_join
 from lam3db.datasets.results.maps.parse import read_shape
 from lam3db.datasets.results.maps.rows import RowReader
+from lam3db.datasets.results.paths import top_of
 from lam3db.hashing import digest
 
 if TYPE_CHECKING:
@@ -168,11 +169,13 @@ class ResultMap:
         options.only()
         reader = RowReader(self.shape, faults, options, name)
         ours, before = 0, faults.count
+        ways = {*self.shape.ways(), *self.shape.join_ways()}
+        wanted = {way.path for way in ways} | {top_of(way.path) for way in ways}
         for path, label in zip(paths, labels or [path.name for path in paths], strict=True):
             if len(paths) > 1:
                 faults.file = label
             reader.open(path, self._joins(path.parent), empty=has_empty_cells(path))
-            for row in read_records(path, faults, self.shape.file):
+            for row in read_records(path, faults, self.shape.file, wanted):
                 here = faults.count
                 yield from reader.read(row)
                 ours += faults.count - here

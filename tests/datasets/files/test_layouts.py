@@ -57,10 +57,11 @@ def test_the_files_own_fault_comes_first_and_alone(tmp_path: Path, data: bytes, 
     assert "no row has" not in fault
 
 
-def test_what_a_row_that_was_left_out_may_have_is_not_told(tmp_path: Path) -> None:
+def test_what_no_row_has_is_told_after_the_rows_that_cannot_be_read(tmp_path: Path) -> None:
     data = b'{"id": 1, "model": "m", "question": "q"}\n{'
-    (fault,) = _import_faults(tmp_path, data, "r.jsonl")
-    assert fault.startswith("line 2: no JSON")
+    first, last = _import_faults(tmp_path, data, "r.jsonl")
+    assert first.startswith("line 2: no JSON")
+    assert last.startswith("the map: no row has 'answer'")
 
 
 def test_a_quote_may_be_escaped_where_a_person_says_so(tmp_path: Path) -> None:
@@ -128,6 +129,25 @@ def test_an_error_of_excels_is_no_value(tmp_path: Path, word: str) -> None:
     book.save(tmp_path / "r.xlsx")
     _, (fault,) = _read(tmp_path / "r.xlsx")
     assert fault.startswith(f"row 2, answer: '{word}' is an error of Excel's, not a text")
+
+
+def test_a_formula_in_a_column_that_no_map_names_is_a_remark(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["id", "model", "question", "answer", "total"])
+    book.active.append([1, "m", "q", "a", "=SUM(A1:A2)"])
+    book.save(tmp_path / "r.xlsx")
+    (tmp_path / "m.yaml").write_text(MAP)
+    path = tmp_path / "r.xlsx"
+    faults = Faults(path)
+    read = read_map(tmp_path / "m.yaml").read
+    seen = survey(read(path, faults, ReadOptions()), faults, "d")
+    assert seen.count == 1
+    assert seen.remarks == ["total: cells that hold a formula or an error, not read (1)"]
+    (tmp_path / "m.yaml").write_text(MAP + "metadata: [total]\n")
+    faults = Faults(path)
+    read = read_map(tmp_path / "m.yaml").read
+    with pytest.raises(InputError, match="row 2, total: a formula"):
+        survey(read(path, faults, ReadOptions()), faults, "d")
 
 
 @pytest.mark.parametrize(

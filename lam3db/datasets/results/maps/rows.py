@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from lam3db.records import GenerationConfig, ModelVersion
 
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+_LAST = 1 << 62
+"""A line after all others."""
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
 _POSED = {"prompt", "behavior", "messages", "image", "images", "images.0"}
 _SHOWN = 20
@@ -130,10 +132,12 @@ class RowReader:
 
         ``is_whole``: every row of the file could be read.
         """
-        self._refuse(self._ways.faults(self._shape.join_ways(), lenient=not is_whole))
+        lenient = not is_whole
+        self._refuse(self._ways.faults(self._shape.join_ways(), lenient=lenient), is_whole=is_whole)
         for joiner in self._joiners.values():
             joiner.finish()
-        self._refuse(self._ways.faults(self._shape.ways(), lenient=not is_whole) + self._numbers())
+        faults = self._ways.faults(self._shape.ways(), lenient=lenient) + self._numbers()
+        self._refuse(faults, is_whole=is_whole)
         self._tell_left_out("row", self._left_out, self._count)
         self._tell_left_out("element", self._elements_out, self._elements_met)
         tell_unmet([reader for readers in self._judges for reader in readers], self._faults)
@@ -144,8 +148,12 @@ class RowReader:
         if left_out:
             self._faults.remarks.note(f"{what}s that `only` leaves out", left_out)
 
-    def _refuse(self, faults: list[str]) -> None:
-        if faults:
+    def _refuse(self, faults: list[str], *, is_whole: bool) -> None:
+        """Raise InputError; where rows could not be read, tell it after their faults."""
+        if faults and not is_whole:
+            for text in faults:
+                self._faults.add(_LAST, None, text, place="the map")
+        elif faults:
             what = "the map names what is not there; nothing was imported"
             raise InputError(f"{self._faults.path}: {what}", faults)
 
