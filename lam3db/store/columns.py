@@ -67,6 +67,11 @@ def text(name: str, *items: SchemaItem, null: bool = False) -> Column[str]:
     return Column(name, Text, *items, nullable=null)
 
 
+def json(name: str, kind: type, *, null: bool = False) -> Column[str]:
+    """Return a column of texts that hold the canonical JSON of a dict or a list."""
+    return Column(name, Text, nullable=null, info={"json": kind})
+
+
 def number(name: str, *, null: bool = False) -> Column[float]:
     """Return a column of double-precision numbers."""
     return Column(name, Number, nullable=null)

@@ -102,10 +102,8 @@ def open_issue(
     lock_versions(conn)
     at = now() if at is None else at
     key = _next_key(conn, _day(at)) if issue.key is None else issue.key
-    _check("key", key)
+    check_key(key)
     _check("title", issue.title)
-    if not _KEY.fullmatch(key):
-        raise InputError(f"key {key!r}: no blanks, and none of | ` * < > in it")
     if conn.execute(select(t.issue.c.id).where(t.issue.c.key == stored(key))).scalar():
         raise InputError(f"there is an issue {key} already: `lam3db issue update {key}` changes it")
     row = {
@@ -181,6 +179,13 @@ def _write(conn: Connection, issue: int, events: Sequence[Event], of: str | None
     ]
     if rows:
         conn.execute(t.issue_event.insert(), rows)
+
+
+def check_key(key: str) -> None:
+    """Raise InputError for what cannot be the key of an issue."""
+    _check("key", key)
+    if not _KEY.fullmatch(key):
+        raise InputError(f"key {key!r}: no blanks, and none of | ` * < > in it")
 
 
 def _check(what: str, words: str, *, may_be_empty: bool = False) -> None:

@@ -43,7 +43,6 @@ def merge_findings(m: Merge) -> None:
     rows = (row for page in m.source.pages(t.finding, asked) for row in page)
     for part in _whole_subjects(m, rows):
         attributes = _attributes(m.source.connection, part)
-        m.source.look_at(t.finding_attribute, attributes)
         _put(m, _said(part, attributes))
 
 

@@ -20,7 +20,7 @@ review = _c.table(
     _c.text("name"),
     UniqueConstraint("name"),
     _c.integer("seed"),
-    _c.text("spec"),
+    _c.json("spec", dict),
     _c.text("author"),
     _c.integer("created_at"),
     _c.rule("name", "length(name) > 0"),

@@ -82,7 +82,7 @@ log_entry = _c.table(
     _c.text("section"),
     _c.text("heading"),
     _c.integer("position"),
-    _c.text("fields", null=True),
+    _c.json("fields", dict, null=True),
     _c.rule("day", "length(day) = 10"),
     _c.rule("position", "position >= 0"),
     Index(None, "day"),

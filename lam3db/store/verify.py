@@ -6,8 +6,7 @@ counted as such and not taken for a fault, and nothing is put right here: a pers
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from sqlalchemy import text
@@ -32,7 +31,7 @@ from lam3db.records import (
     selection_digest,
     text_of,
 )
-from lam3db.redaction import redact
+from lam3db.store.checked import Checked
 from lam3db.store.members import seen_findings
 from lam3db.store.pending import undone
 from lam3db.store.purge import withheld_images
@@ -40,6 +39,9 @@ from lam3db.store.put_runs import config_columns
 from lam3db.store.reads import load_judged
 from lam3db.store.rollup_check import rederived
 from lam3db.store.snapshot import broken_keys
+from lam3db.store.stored_values import value_faults
+from lam3db.store.tables import metadata
+from lam3db.store.tables_rollup import TABLES as SUMS
 from lam3db.store.tables_watch import BUNDLE
 from lam3db.store.values import from_json, paged, plain
 
@@ -52,8 +54,6 @@ if TYPE_CHECKING:
     from lam3db.store.address import Address
 
 _PAGE = 1000
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What our own readers raise on JSON and words that we did not write."""
 
 
 class Readable(Protocol):
@@ -69,34 +69,6 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Checked:
-    """One kind of thing: how many were derived again, left out as withheld, and the faults."""
-
-    what: str
-    count: int = 0
-    withheld: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    def expect(self, name: str, right: bool, fault: str = "its digest does not match") -> None:
-        """Count one, and keep the fault where it is wrong."""
-        self.count += 1
-        if not right:
-            self.faults.append(f"{self.what} {name}: {fault}")
-
-    @contextlib.contextmanager
-    def reading(self, name: str) -> Iterator[None]:
-        """Take what cannot be read at all as a fault of the row."""
-        try:
-            yield
-        except _UNREADABLE as error:
-            cause = str(error)[:_LONG] or type(error).__name__
-            self.expect(name, right=False, fault=f"it cannot be read: {redact(cause)}")
-
-
-_LONG = 200
-
-
 def verify(
     store: Readable,
     tick: Callable[[str], None] | None = None,
@@ -105,6 +77,7 @@ def verify(
     """Derive everything again but what is left out; ``tick`` is told what comes next."""
     checks: tuple[tuple[str, Callable[[Readable, Checked], None]], ...] = (
         ("file", _file),
+        ("value", _values),
         ("image", _media),
         ("behavior", _behaviors),
         ("sample", _samples),
@@ -126,7 +99,8 @@ def verify(
         if tick is not None:
             tick(what)
         checked = Checked(what)
-        check(store, checked)
+        with checked.reading("(the rest)"):
+            check(store, checked)
         done.append(checked)
     return done
 
@@ -134,6 +108,18 @@ def verify(
 def _file(store: Readable, checked: Checked) -> None:
     checked.count = 1
     checked.faults += broken_keys(store)
+
+
+def _values(store: Readable, checked: Checked) -> None:
+    with store.read() as connection:
+        checked.faults += islice(value_faults(connection), _MOST)
+        checked.count = sum(
+            connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()
+            for name in sorted(metadata.tables.keys() - SUMS)
+        )
+
+
+_MOST = 1000
 
 
 def _rows(connection: Connection, sql: str, **known: Any) -> Iterator[Any]:

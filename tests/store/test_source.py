@@ -99,7 +99,7 @@ WRONG = {
     "json twice": ("""UPDATE run SET options = '{"a":1,"a":2}'""", "canonical form"),
     "json nan": ("""UPDATE run SET options = '{"a":NaN}'""", "no JSON that lam3db wrote"),
     "json deep": (f"UPDATE run SET options = '{DEEP}'", "no JSON that lam3db wrote"),
-    "json judged": ("UPDATE judge SET spec = '[' WHERE id = 1", "judge wide: it cannot be read"),
+    "json judged": ("UPDATE judge SET spec = '[' WHERE id = 1", "judge 1: spec: no JSON"),
     "json sees": ("""UPDATE judge SET sees = '["all"]' WHERE id = 1""", "it cannot be read"),
     "messages": ("UPDATE sample SET messages = '[[]]' WHERE id = 1", "it cannot be read"),
     "nul": ("UPDATE log_entry SET text = 'a' || char(0)", "not escaped as lam3db escapes"),
@@ -136,7 +136,12 @@ def test_a_value_of_another_type_is_refused(hostile: Path, target: str) -> None:
     spoil(hostile, f"UPDATE sqlite_master SET sql = replace(sql, ' STRICT', '') {of_log}")
     spoil(hostile, "UPDATE log_entry SET created_at = 'soon'")
     spoil(hostile, f"UPDATE sqlite_master SET sql = sql || ' STRICT' {of_log}")
-    refused(target, hostile, InputError, "log_entry 1: it breaks a rule of the schema")
+    refused(
+        target,
+        hostile,
+        InputError,
+        "log_entry 1: created_at: it breaks a rule of the schema (type)",
+    )
 
 
 def test_every_fault_of_a_kind_is_told(hostile: Path, target: str) -> None:
