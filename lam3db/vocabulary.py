@@ -68,7 +68,7 @@ class RunKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """How a run stands; ``running`` with an old heartbeat means it was killed."""
+    """How a run stands; ``running`` with an old heartbeat: killed, and not yet marked so."""
 
     RUNNING = "running"
     FINISHED = "finished"

@@ -1,7 +1,7 @@
 """How a run ends: by an exception, which its row says; and then with its sums made.
 
 What must hold: the exception goes on as it was; only where the database itself has failed
-does the row stay ``running``, and its old heartbeat tells that the run was killed. Sums are a
+does the row stay ``running``, until the next process marks it (see lost_runs). Sums are a
 cache: what keeps them from being made is no fault of the run, and reports scan instead.
 """
 

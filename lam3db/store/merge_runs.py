@@ -3,8 +3,9 @@
 What must hold: model versions, configs and environments are one row per digest; runs and
 failures are known by their uid. A run is the one row that moves: where it still runs here and
 is further there (it has ended, or its heart beat later), its state and counts are taken over;
-a run that has ended never starts again, and one that runs there stays as it is, with its own
-heartbeat, so that an old one tells that it was killed.
+a run that has ended never starts again (one that was marked as lost may have ended otherwise), and
+one that runs there stays as it is, with its own heartbeat, so that an old one tells that it was
+killed.
 """
 
 from __future__ import annotations
@@ -98,22 +99,26 @@ def _move_on(m: Merge, rows: Sequence[Any], here: dict[str, int]) -> None:
     if m.source.is_bundle:
         rows = [row for row in rows if row.kind == RunKind.JUDGE]
     r = t.run.c
-    running: dict[str, int] = {}
+    beats: dict[str, tuple[str, int]] = {}
     for part in chunks([row.uid for row in rows]):
-        asked = select(r.uid, r.heartbeat_at).where(r.uid.in_(part), r.status == RunStatus.RUNNING)
-        running.update((uid, beat) for uid, beat in m.conn.execute(asked))
-    moved = [
-        row
-        for row in rows
-        if row.uid in running
-        and (row.status != RunStatus.RUNNING or row.heartbeat_at > running[row.uid])
-    ]
+        asked = select(r.uid, r.status, r.heartbeat_at).where(r.uid.in_(part))
+        beats.update((uid, (status, beat)) for uid, status, beat in m.conn.execute(asked))
+    moved = [row for row in rows if _is_further(row, *beats[row.uid])]
     for row in moved:
         values = {name: getattr(row, name) for name in _MOVES}
         m.conn.execute(update(t.run).where(r.id == here[row.uid]).values(values))
     m.report.updated += len(moved)
     for row in moved:
         m.report.note("run", f"run {row.uid[:8]} is further there: {row.status}")
+
+
+def _is_further(there: Any, status: str, heartbeat: int) -> bool:
+    """Tell whether a run is further there; one marked as lost here may have lived on there."""
+    has_ended = there.status != RunStatus.RUNNING
+    is_later: bool = there.heartbeat_at > heartbeat
+    if status == RunStatus.RUNNING:
+        return has_ended or is_later
+    return status == RunStatus.INTERRUPTED and has_ended and is_later
 
 
 def merge_failures(m: Merge) -> None:

@@ -18,6 +18,7 @@ from lam3db.redaction import looks_secret, redact
 from lam3db.store import tables as t
 from lam3db.store.failure_groups import FirstSeen, track
 from lam3db.store.insert import get_or_insert, insert_ignore
+from lam3db.store.lost_runs import this_process
 from lam3db.store.values import (
     clean,
     clean_json,
@@ -160,7 +161,7 @@ def start_run(conn: Connection, run: RunStart) -> tuple[int, str]:
         "seed": run.seed,
         "requested": clean_json(run.requested),
         "effective": clean_json(run.effective),
-        "options": clean_json(run.options),
+        "options": clean_json({**run.options, "process": this_process()}),
         "command": stored(redact(run.command)),
         "host": stored(run.host),
         "username": stored(run.username),
