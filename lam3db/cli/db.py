@@ -10,8 +10,8 @@ import typer
 from lam3db.cli.options import Db
 
 if TYPE_CHECKING:
+    from lam3db.store.checked import Checked
     from lam3db.store.migrate import Moved
-    from lam3db.store.verify import Checked
 
 app = typer.Typer(no_args_is_help=True, help="Look after the database: upgrade, back up, verify.")
 _SHOWN = 200
@@ -60,7 +60,7 @@ def check(db: Db = None) -> None:
     from lam3db.store.migrate import revisions
     from lam3db.store.snapshot import broken_keys, differences
 
-    with open_store(db, mode="read") as store:
+    with open_store(db, mode="read", even_damaged=True) as store:
         faults = differences(store) + broken_keys(store)
         for fault in faults:
             out.print(fault)
@@ -93,12 +93,12 @@ def backup(
 
 @app.command()
 def verify(db: Db = None) -> None:
-    """Derive again every digest, copy, watermark and sum; exit with 1 if any does not match."""
+    """Check every value; derive every digest, copy, watermark and sum again. Exit 1 if wrong."""
     from lam3db.cli.console import out, print_rows, steps
     from lam3db.store import verify as verifying
     from lam3db.store.engine import open_store
 
-    with open_store(db, mode="read") as store:
+    with open_store(db, mode="read", even_damaged=True) as store:
         with steps("verifying") as tick:
             found = verifying.verify(store, tick=tick)
         columns = ("what", "checked", "withheld", "faults")
@@ -139,7 +139,7 @@ def stats(
     from lam3db.store.engine import open_store
     from lam3db.store.figures import figures
 
-    with open_store(db, mode="read") as store:
+    with open_store(db, mode="read", even_damaged=True) as store:
         found = figures(store, runs)
         out.print(f"{store.url}: {found.byte_count:,} bytes; images in {store.media_root}")
         print_rows(list(found.rows.items()), ("table", "rows"), "table")

@@ -24,5 +24,8 @@ def sql(
     from lam3db.store.query import run_query
 
     output = csv_for(output, excel=excel)
-    with open_store(db, mode="read") as store, run_query(store, statement) as answered:
+    with (
+        open_store(db, mode="read", even_damaged=True) as store,
+        run_query(store, statement) as answered,
+    ):
         print_rows(list(answered.rows), answered.columns, output, excel=excel)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Literal, Self
 from lam3db.errors import DatabaseForeignError, DatabaseMissingError, StoreError
 from lam3db.store import disk, migrate, postgresql, sqlite
 from lam3db.store.address import DEFAULT_URL, default_url, parse
+from lam3db.store.damage import behind, explained, refuse_damaged
 from lam3db.store.faults import told
+from lam3db.store.lost_runs import mark_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +52,8 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one state and cannot write."""
-        with told(self.url), self._read_engine().connect() as connection, _given_up(connection):
+        engine = self._read_engine()
+        with self._told(), engine.connect() as connection, _given_up(connection):
             yield connection
 
     @contextlib.contextmanager
@@ -63,7 +66,8 @@ class Store:
         """
         if self.mode != "write":
             raise StoreError(f"{self.url} was opened to read: nothing is written")
-        with told(self.url), self._write_engine().begin() as connection, _given_up(connection):
+        engine = self._write_engine()
+        with self._told(), engine.begin() as connection, _given_up(connection):
             yield connection
 
     def close(self) -> None:
@@ -77,9 +81,23 @@ class Store:
         """Return itself."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close every connection."""
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Close every connection.
+
+        Raises:
+            StoreError: the block has met an error because the file is damaged.
+
+        """
         self.close()
+        ours = behind(error, self.address)
+        if ours is not None:
+            raise ours from error
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn errors about the place, or that its damage has led to, into ours."""
+        with explained(self.address), told(self.url):
+            yield
 
     def _read_engine(self) -> Engine:
         if self._reading is None:
@@ -107,11 +125,12 @@ def _given_up(connection: Connection) -> Iterator[None]:
         raise
 
 
-def open_store(url: str | None, *, mode: Mode) -> Store:
+def open_store(url: str | None, *, mode: Mode, even_damaged: bool = False) -> Store:
     """Open the database at ``url`` (a URL or a SQLite file's path; None: the default).
 
     To write, a SQLite file is created or upgraded first where it must be; PostgreSQL has to be
-    current already.
+    current already. Runs whose process is gone are marked (:mod:`lam3db.store.lost_runs`). A
+    damaged file is refused (see :mod:`lam3db.store.damage`) unless it is opened to be looked at.
 
     Raises:
         DatabaseMissingError, DatabaseOlderError, DatabaseNewerError, DatabaseForeignError:
@@ -120,24 +139,29 @@ def open_store(url: str | None, *, mode: Mode) -> Store:
 
     """
     address = parse(url)
-    store = Store(address, mode)
+    store, is_new = Store(address, mode), False
     try:
         if address.dialect == "postgresql":
             _look(store)
         else:
-            _look_at_file(store)
+            is_new = _look_at_file(store, even_damaged=even_damaged)
+        if mode == "write" and not is_new:
+            mark_lost(store)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def _look_at_file(store: Store) -> None:
+def _look_at_file(store: Store, *, even_damaged: bool) -> bool:
+    """Make sure that the file is what is needed; return whether it was made just now."""
     path, writes = store.address.path, store.mode == "write"
     if writes:
         disk.refuse_network(path)
     kind = _kind_of_file(store.address)
     if kind == "database":
+        if not even_damaged:
+            refuse_damaged(store.address)
         schema = migrate.sqlite_schema(store.address)
         if writes and schema.state in (migrate.State.EMPTY, migrate.State.OLDER):
             migrate.upgrade(store.address)
@@ -156,6 +180,7 @@ def _look_at_file(store: Store) -> None:
         )
     if writes and not os.access(path, os.W_OK):
         raise StoreError(f"{path} is read-only here: ask for permission to write, or copy it")
+    return kind != "database"
 
 
 def _kind_of_file(address: Address) -> Literal["missing", "empty", "database"]:

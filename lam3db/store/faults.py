@@ -110,6 +110,11 @@ def _explain_postgresql(error: Any, shown: str) -> StoreError | None:
 
 def _explain_sqlite(error: sqlite3.Error, shown: str) -> StoreError | None:
     code = getattr(error, "sqlite_errorcode", None)
+    if "Could not decode to UTF-8" in str(error):
+        return StoreError(
+            f"{shown}: it holds a text that is not UTF-8: `lam3db db verify` names it; the file is"
+            " damaged, or was written by something else: go back to a backup"
+        )
     if code is None:
         return None
     if code == _READONLY_FOLDER:
