@@ -90,6 +90,7 @@ def test_names_are_short_where_they_differ_and_whole_where_they_do_not() -> None
         ("a.tar.gz", gzip.compress(LINE), "'a.tar' in it is none of"),
         ("a.jsonl.gz.gz", gzip.compress(LINE), "'a.jsonl.gz' in it is none of"),
     ],
+    ids=["no archive", "cut off", "no directory", "a tar", "packed twice"],  # bytes hold a time
 )
 def test_what_cannot_be_unpacked_is_refused(
     tmp_path: Path, name: str, data: bytes, said: str
