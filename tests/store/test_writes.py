@@ -373,7 +373,8 @@ def test_what_is_withheld_is_left_out_and_nothing_breaks(store_url: str) -> None
             )
             conn.execute(
                 text(
-                    "UPDATE generation SET text = NULL, raw_text = NULL, withheld_id = 1"
+                    "UPDATE generation SET text = NULL, raw_text = NULL, reasoning = NULL,"
+                    " withheld_id = 1"
                     f" WHERE id = {one}"
                 )
             )
