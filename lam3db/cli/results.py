@@ -12,8 +12,8 @@ from lam3db.cli.options import Db, pairs
 from lam3db.cli.streams import echo
 
 if TYPE_CHECKING:
-    from lam3db.pipeline.results import Imported, ImportJob
-    from lam3db.pipeline.results_survey import Survey
+    from lam3db.pipeline.imports.results import Imported, ImportJob
+    from lam3db.pipeline.imports.survey import Survey
 
 
 def import_results(
@@ -99,12 +99,12 @@ def import_results(
     first = job.first_replicate if first_replicate is None else first_replicate
     job = replace(job, repeats=_repeats(repeats) or job.repeats, first_replicate=first)
     if dry_run:
-        from lam3db.pipeline.results import look
+        from lam3db.pipeline.imports.results import look
 
         _tell_survey(look(job))
         return
     from lam3db.cli.progress import Bar
-    from lam3db.pipeline.results import import_results as take_over
+    from lam3db.pipeline.imports.results import import_results as take_over
     from lam3db.store.engine import open_store
 
     with open_store(db, mode="write") as store, Bar() as bar:
@@ -161,7 +161,7 @@ def _job(
         reader_of,
     )
     from lam3db.errors import InputError
-    from lam3db.pipeline.results import ImportJob
+    from lam3db.pipeline.imports.results import ImportJob
 
     if images is not None and not images.is_dir():
         raise InputError(f"--images {images}: no such folder")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from lam3db.datasets.results.formats import ReadOptions
 from lam3db.datasets.results.map import read_map
-from lam3db.pipeline.results import ImportJob, import_results, look
+from lam3db.pipeline.imports.results import ImportJob, import_results, look
 from lam3db.store.engine import open_store
 
 PROMPTS = 2000

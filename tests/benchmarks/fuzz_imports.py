@@ -39,9 +39,9 @@ from lam3db.datasets.results.formats import ReadOptions, reader_of
 from lam3db.datasets.results.map import read_map
 from lam3db.datasets.scores import read_scores
 from lam3db.errors import Lam3Error
+from lam3db.pipeline.imports.results import ImportJob, import_results, look
 from lam3db.pipeline.issue_tables import read_issues
 from lam3db.pipeline.log_page import read_page
-from lam3db.pipeline.results import ImportJob, import_results, look
 from lam3db.pipeline.review_files import read_sheet
 from lam3db.store.engine import open_store
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.results.formats import ReadOptions
 from lam3db.datasets.results.map import read_map
-from lam3db.pipeline.results import Imported, ImportJob, import_results
+from lam3db.pipeline.imports.results import Imported, ImportJob, import_results
 from lam3db.store.engine import open_store
 
 if TYPE_CHECKING:

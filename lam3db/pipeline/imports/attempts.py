@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.record import ResultRecord
-    from lam3db.pipeline.results_survey import Group, JudgeDigests, Survey
+    from lam3db.pipeline.imports.survey import Group, JudgeDigests, Survey
     from lam3db.records import Finding
 
 COPIES, DRAWS = REPEATS = ("copies", "draws")

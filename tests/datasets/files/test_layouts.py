@@ -13,7 +13,7 @@ from lam3db.datasets.results.files import FileOptions, read_records
 from lam3db.datasets.results.formats import ReadOptions
 from lam3db.datasets.results.map import read_map
 from lam3db.errors import InputError
-from lam3db.pipeline.results_survey import survey
+from lam3db.pipeline.imports.survey import survey
 
 if TYPE_CHECKING:
     from pathlib import Path

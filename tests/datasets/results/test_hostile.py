@@ -19,7 +19,7 @@ from reading import as_json, as_lines
 from lam3db.datasets.faults import Faults
 from lam3db.datasets.results.formats import ReadOptions, reader_of
 from lam3db.errors import Lam3Error
-from lam3db.pipeline.results_survey import survey
+from lam3db.pipeline.imports.survey import survey
 
 ASKED = [
     {"role": "system", "content": "attachment://a"},

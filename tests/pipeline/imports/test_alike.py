@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from results_maps import job
 
 from lam3db.pipeline.imports.alike import alike
-from lam3db.pipeline.results import look
+from lam3db.pipeline.imports.results import look
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from results_maps import PLAIN, job, rows, take
 
 from lam3db.errors import InputError
-from lam3db.pipeline.results import Imported, look
+from lam3db.pipeline.imports.results import Imported, look
 
 HEAD = "id,model,prompt,answer,label\n"
 RETRIED = PLAIN.replace("response: answer", 'response: {column: answer, failures: ["ERROR"]}')

@@ -17,7 +17,7 @@ from results_maps import rows, take
 from lam3db.datasets.results.formats import ReadOptions, reader_of
 from lam3db.datasets.results.map import read_map
 from lam3db.errors import InputError
-from lam3db.pipeline.results import ImportJob
+from lam3db.pipeline.imports.results import ImportJob
 
 MAP = """
 fields: {key: id, model: model, prompt: prompt, response: answer%s}

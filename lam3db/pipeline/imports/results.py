@@ -23,8 +23,8 @@ from lam3db.errors import InputError, MediaError
 from lam3db.hashing import file_sha256
 from lam3db.media import MediaRoot, bytes_of, named
 from lam3db.pipeline.ending import sum_up
-from lam3db.pipeline.results_store import ResultsIn, Stored
-from lam3db.pipeline.results_survey import Survey, survey
+from lam3db.pipeline.imports.storing import ResultsIn, Stored
+from lam3db.pipeline.imports.survey import Survey, survey
 from lam3db.pipeline.watch import Silence, Watch
 from lam3db.store.purge import withheld_images
 

@@ -16,9 +16,10 @@ from lam3db import hashing
 from lam3db.datasets.results.formats import ANOTHER_RUN
 from lam3db.errors import InputError
 from lam3db.hashing import text_digest
+from lam3db.pipeline.imports.first_replicate import Counting
+from lam3db.pipeline.imports.survey import JudgeDigests, keys_of
 from lam3db.pipeline.judge_run import start_judge_run
 from lam3db.pipeline.provenance import provenance
-from lam3db.pipeline.results_survey import JudgeDigests, keys_of
 from lam3db.records import Answer, RunKind, RunStatus, Sees, Stage, Subject, images_of, text_of
 from lam3db.store import results, writes
 from lam3db.store.bulk import refresh
@@ -35,12 +36,10 @@ if TYPE_CHECKING:
 
     from lam3db.datasets.faults import Faults
     from lam3db.datasets.results.record import ImportedJudge, ResultRecord
-    from lam3db.pipeline.results_survey import Group, Survey
+    from lam3db.pipeline.imports.survey import Survey
     from lam3db.pipeline.watch import Watch
     from lam3db.records import Media
 
-_FEW = 20
-"""Up to this number, and up to so many missing for each that is there, replicates are counted."""
 WINDOW = 2000
 """Records stored at a time."""
 
@@ -116,7 +115,7 @@ class ResultsIn:
 
         ``first_replicate`` is what the file's numbers begin with, where a person says it.
         """
-        self._first = first_replicate
+        self._counting = Counting(conn, seen, faults, first_replicate)
         self._conn, self._seen, self._faults, self._requested = conn, seen, faults, requested
         self._ids: list[int] = []
         self._keys: dict[bytes, str] = {}
@@ -214,7 +213,7 @@ class ResultsIn:
         model = writes.put_model_version(self._conn, group.model)
         config = writes.put_config(self._conn, group.config)
         self._places.append((model, config))
-        self._count_from(number, model, config)
+        self._firsts |= self._counting.begin(number, model, config)
         names = sorted(group.datasets)
         dataset = self._datasets[names[0]].id if len(names) == 1 else None
         first = self._firsts.get(number)
@@ -235,40 +234,6 @@ class ResultsIn:
                 *(model, config, group.config.value, dataset, selection, attempts, planned, there),
                 counted,
             )
-
-    def _count_from(self, number: int, model: int, config: int) -> None:
-        """Bring a group's replicates to 0 where its file counts them from 1.
-
-        What earlier files of the set counted from is recorded with their runs; a file alone that
-        begins with 1 counts from 1, and one of a single higher number says what it means.
-        """
-        group = self._seen.groups[number]
-        if not group.explicit:
-            return
-        least = min(one.least for one in self._seen.groups if one.explicit)
-        earlier = results.first_replicates(self._conn, model, config)
-        first = self._first
-        if first is None:
-            first = min(earlier & {0, 1}, default=1 if least == 1 else 0) if least else 0
-        if group.least < first:
-            what = f"{group.least} is there, and the first is said to be {first}"
-            self._faults.add(None, "replicate", what)
-            return
-        if first:
-            self._seen.begin_with(number, first)
-            self._seen.remark("replicates that the file counts from 1 are stored from 0 on")
-        elif not earlier:
-            self._refuse_seeds(group)
-        self._firsts[number] = first
-
-    def _refuse_seeds(self, group: Group) -> None:
-        """Refuse numbers that count nothing: a gap is an attempt, and each would be missing."""
-        numbers = {number for rows in group.explicit.values() for number in rows}
-        if max(numbers) >= _FEW and max(numbers) + 1 > _FEW * len(numbers):
-            what = f"{max(numbers)} is the largest of {len(numbers)} different numbers: replicates"
-            what += " are counted from 0 or 1, and each that no row has is an attempt that was not"
-            what += " made; seeds are settings (config), and `repeats: draws` numbers the rows"
-            self._faults.add(None, "replicate", what)
 
     def _answers(self, start: int, window: Sequence[ResultRecord]) -> list[int]:
         """Return the generation of each record; 0 where it has no response."""

@@ -19,10 +19,10 @@ from results_maps import PLAIN, job, rows, take
 from lam3db.datasets.results.formats import ReadOptions, reader_of
 from lam3db.errors import InputError
 from lam3db.metrics.numbers import Scope
-from lam3db.pipeline import results
 from lam3db.pipeline.generate import generate
+from lam3db.pipeline.imports import results
+from lam3db.pipeline.imports.results import ImportJob
 from lam3db.pipeline.judge import judge_pending
-from lam3db.pipeline.results import ImportJob
 from lam3db.report.build import build_report
 from lam3db.store.engine import open_store
 from lam3db.store.verify import verify
