@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lam3db.atomic_files import new_file
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 FORMATS = ("jsonl", "csv")
+OTHER_ENDINGS = (
+    *(".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods", ".tsv"),
+    *(".gz", ".bz2", ".xz", ".zip"),
+)
+"""What names a format that is not written here: JSON Lines under such a name mislead."""
 
 
 def export_format(asked: str | None, path: str, *, excel: bool = False) -> str:
     """Return the format asked for, or the one the file's name tells; raise ConfigError."""
     if excel and (asked == "jsonl" or (asked is None and path.lower().endswith(".jsonl"))):
         raise ConfigError("--excel is a way of CSV, not of JSON Lines")
+    if asked is None and path.lower().endswith(OTHER_ENDINGS):
+        ending = PurePath(path).suffix
+        raise ConfigError(f"-o {path}: {ending} is not written here: .jsonl or .csv, or --format")
     if asked is None:
         return "csv" if excel or path.lower().endswith(".csv") else "jsonl"
     if asked not in FORMATS:

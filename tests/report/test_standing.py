@@ -155,6 +155,9 @@ def test_exports_are_exact(world: World, output: str) -> None:
 def test_the_format_is_asked_for_or_told_by_the_name() -> None:
     assert export_format(None, "a.CSV") == "csv"
     assert export_format(None, "-") == "jsonl"
+    assert export_format("jsonl", "a.tsv") == "jsonl"
+    with pytest.raises(ConfigError, match=r"-o a\.parquet: \.parquet is not written here"):
+        export_format(None, "a.parquet")
     assert export_format("csv", "a.jsonl") == "csv"
     with pytest.raises(ConfigError, match="parquet"):
         export_format("parquet", "a")
