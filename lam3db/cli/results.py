@@ -48,15 +48,17 @@ def import_results(
     ] = None,
     first_replicate: Annotated[
         int | None,
-        typer.Option("--first-replicate", min=0, max=1, help="What the file counts from: 0 or 1."),
+        typer.Option(
+            "--first-replicate", min=0, max=1, help="The number its replicates begin with: 0 or 1."
+        ),
     ] = None,
     formats: Annotated[
-        bool, typer.Option("--formats", help="List the formats we know, and leave.")
+        bool, typer.Option("--formats", help="List supported formats and exit.")
     ] = False,
     guide: Annotated[
         bool,
         typer.Option(
-            "--guide", help="Print all that a map may say, or what --format reads, and leave."
+            "--guide", help="Print all that a map may say, or what --format reads, and exit."
         ),
     ] = False,
     suggest: Annotated[

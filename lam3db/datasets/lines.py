@@ -144,7 +144,9 @@ def _decoded(data: bytes, number: int, faults: Faults) -> str | None:
         what = f"not UTF-8 at byte {error.start + 1} ({bad}): save the file as UTF-8"
         likely = likely_encoding(data)
         if likely is not None:
-            what += f" (it seems to be {likely}, which a map says as file.encoding)"
+            what += (
+                f" (it seems to be {likely}; a map of `import results` says so as file.encoding)"
+            )
         faults.add(number, None, what)
         return None
     if text.startswith(BOM):

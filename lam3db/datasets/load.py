@@ -36,6 +36,10 @@ _READERS: Mapping[str, Callable[[Path, Faults], list[Row]]] = {
     ".tsv": lambda path, faults: read_table(path, "\t", faults),
 }
 _TABLES = (".csv", ".tsv")
+_NO_TABLE = (
+    "no .jsonl, .csv or .tsv file in it: write one there, with a row for each sample "
+    "(columns prompt and image, the image's path from this folder)"
+)
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
 _KEY_DIGITS = 12
 
@@ -106,7 +110,7 @@ def find_file(path: Path) -> Path:
         if len(found) == 1:
             return found[0]
         names = ", ".join(item.name for item in found)
-        what = f"name one of {names}" if found else "no .jsonl, .csv or .tsv file in it"
+        what = f"name one of {names}" if found else _NO_TABLE
         raise InputError(f"{path} is a folder: {what}")
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")

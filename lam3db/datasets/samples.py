@@ -36,7 +36,9 @@ MAX_NAME = 200
 """Characters of a key, a category or an attack's name."""
 _BENIGN = {
     **dict.fromkeys(("true", "1", "1.0", "yes", "benign", "harmless", "safe"), True),
+    **dict.fromkeys(("是", "真", "无害", "安全"), True),
     **dict.fromkeys(("false", "0", "0.0", "no", "harmful", "unsafe"), False),
+    **dict.fromkeys(("否", "假", "有害", "不安全"), False),
 }
 
 
@@ -169,8 +171,9 @@ class _Fields:
         is_word = isinstance(value, str | int | float)
         known = _BENIGN.get(str(value).strip().lower()) if is_word else None
         if known is None:
-            what = "true or false (1/0, yes/no, safe/unsafe, harmless/harmful) is wanted"
-            self._fault("benign", f"{what}, not {shown(value)}")
+            what = "true or false (1/0, yes/no, 是/否, safe/unsafe, harmless/harmful) is wanted"
+            cure = "or name the words that mean benign: --map 'benign=COLUMN:WORD|WORD'"
+            self._fault("benign", f"{what}, not {shown(value)}; {cure}")
         return bool(known)
 
     def _prompt(self) -> str | None:

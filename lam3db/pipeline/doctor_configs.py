@@ -129,7 +129,7 @@ def _fault(title: str, error: Lam3Error, wanted: Wanted) -> Check:
         cure = f"lam3db doctor --{title} tells what is missing"
         return Check(title, "warn", "not ready on this machine", cure)
     lines = [line.strip() for line in text.split("\n")]
-    cure = "put right what is listed here, or leave it out"
+    cure = f"correct this, or leave the {title.partition(' ')[0]} out"
     if len(lines) > 1 and lines[-1].startswith("Fetch"):
         cure = lines.pop()
     return Check(title, "fail" if grave else "warn", "\n".join(lines), cure)

@@ -100,7 +100,7 @@ def test_fifty_faults_are_shown_and_all_are_counted(tmp_path: Path) -> None:
         ('{"prompt": "x", "n": -Infinity}', "-Infinity is no JSON"),
         ('{"prompt": "x", "n": 1e999}', "too large"),
         ('{"prompt": "x", "n": 9007199254740993}', "beyond 2**53"),
-        ('{"prompt": "x", "n": ' + "9" * 5000 + "}", "digits"),
+        ('{"prompt": "x", "n": ' + "9" * 5000 + "}", "characters (limit 400)"),
         ('{"prompt": "x", "prompt": "y"}', "'prompt' stands twice"),
         ('{"prompt": "x", "n": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32"),
         ('{"prompt": "x", "n": ' + "[" * 200_000 + "]" * 200_000 + "}", "nested more than 32"),
@@ -116,7 +116,7 @@ def test_fifty_faults_are_shown_and_all_are_counted(tmp_path: Path) -> None:
         ('{"prompt": "x", "key": "' + "k" * 201 + '"}', "201 characters, more than 200"),
         ('{"prompt": "x", "target": ["a"]}', "text is wanted"),
         ('{"prompt": "x", "benign": 2}', "true or false"),
-        ('{"prompt": "x", "benign": "maybe"}', "true or false"),
+        ('{"prompt": "x", "benign": "maybe"}', "'maybe'; or name the words that mean benign"),
         ('{"prompt": "x", "attack": {"name": "a", "strength": 3}}', "no more"),
         ('{"prompt": "x", "attack": {"parameters": {}}}', "no name"),
         ('{"prompt": "x", "attack": ["a"]}', "text is wanted"),
@@ -152,7 +152,8 @@ def test_a_line_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     path.write_bytes(b'{"prompt": "ok"}\n{"prompt": "caf\xe9"}\n')
     (fault,) = faults(path)
     said = "line 2: not UTF-8 at byte 16 (e9 22 7d 0a): save the file as UTF-8"
-    assert fault == f"{said} (it seems to be cp1252, which a map says as file.encoding)"
+    as_map = "a map of `import results` says so as file.encoding"
+    assert fault == f"{said} (it seems to be cp1252; {as_map})"
     path.write_bytes('{"prompt": "ok"}\n'.encode("utf-16"))
     assert faults(path) == ("the file is UTF-16 or UTF-32: save it as UTF-8",)
 

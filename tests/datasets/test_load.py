@@ -195,6 +195,7 @@ def test_no_attack_has_one_spelling(tmp_path: Path) -> None:
     ("value", "expected"),
     [
         (True, True), ("TRUE", True), ("yes", True), (1, True), ("1", True), (" Yes ", True),
+        ("是", True), ("无害", True), ("否", False), ("不安全", False),
         (False, False), ("no", False), (0, False), ("", False), (None, False),
     ],
 )  # fmt: skip
