@@ -11,7 +11,7 @@ stands several times under one sample, model and settings is
 What must hold: none of it depends on the order of the rows, but for the numbers of replicates
 that the file does not number; each of it is a remark with its count and first places; two
 answers under one number are a fault, as are two that are said to be copies; equal answers of
-greedy decoding are never draws.
+greedy decoding are never draws; a row whose own key is lost is told.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.faults import shown
+from lam3db.pipeline.imports.checks import LONGEST_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -61,6 +62,8 @@ class Attempts:
         """Attempts whose first record has no answer -> the record that has."""
         self._copies: list[int] = []
         self._tries: list[int] = []
+        self._rekeyed: dict[int, str] = {}
+        """Records without a number whose key is not that of their sample -> their key."""
 
     def add(self, record: ResultRecord, sample: int, group: int) -> None:
         """Take the next record, an attempt at ``sample`` by the model and settings of ``group``."""
@@ -77,7 +80,7 @@ class Attempts:
             self._named.add(at)
         place = self._seen.groups[group]
         if record.replicate is None:
-            self._unnumbered(at, sample, place)
+            self._unnumbered(at, sample, place, record.key)
         else:
             self._numbered(at, record.replicate, sample, place)
 
@@ -114,12 +117,15 @@ class Attempts:
         if self._answer[at] and not self._answer[first]:
             self._answered.setdefault(first, at)
 
-    def _unnumbered(self, at: int, sample: int, group: Group) -> None:
+    def _unnumbered(self, at: int, sample: int, group: Group, key: str | None) -> None:
         if sample in group.explicit:
             self._faults.add(self._rows[at], "replicate", "is missing, where other rows have it")
         first = group.single.setdefault(sample, at)
         if first != at:
             group.several.setdefault(sample, [first]).append(at)
+            name = self._seen.names[sample]
+            if key and name and key[:LONGEST_KEY] != name and self._repeats != DRAWS:
+                self._rekeyed[at] = key
 
     def _numbered(self, at: int, replicate: int, sample: int, group: Group) -> None:
         if sample in group.single:
@@ -184,8 +190,18 @@ class Attempts:
             self._ask(group, list(lists.values()))
             return
         for sample, rows in lists.items():
+            if self._repeats == DRAWS:
+                self._tell_equal_draws(rows)
             units = rows if rule == DRAWS else self._merged(rows, rule)
             self._number(group, sample, units)
+
+    def _tell_equal_draws(self, rows: Sequence[int]) -> None:
+        """Remark on draws that equal another, where a person or the format says what rows are."""
+        counts = Counter(self._content[at] for at in rows if self._answer[at])
+        equal = counts.total() - len(counts)
+        if equal:
+            what = "rows equal to another of the same sample and model, each counted as a draw; if"
+            self._faults.remarks.note(f"{what} they are copies, say --repeats copies", equal)
 
     def _rule(self, group: Group, lists: Sequence[Sequence[int]], *, is_even: bool) -> str | None:
         """Return what these rows are: draws, ``one`` attempt, ``distinct`` or ``answered`` ones."""
@@ -243,15 +259,24 @@ class Attempts:
 
     def _ask(self, group: Group, lists: Sequence[Sequence[int]]) -> None:
         """Refuse what is neither: some samples have several rows, and those differ."""
-        rows = next(rows for rows in lists if len({self._content[at] for at in rows}) > 1)
+        answered = ([at for at in rows if self._answer[at]] for rows in lists)
+        rows = next(rows for rows in answered if len({self._content[at] for at in rows}) > 1)
         first = rows[0]
         at = next(at for at in rows if self._content[at] != self._content[first])
         what = (
             f"{self._place(first)} has {self._other(at, first)} under the same sample and model,"
             f" and not every sample of {shown(group.model.name)} has as many rows"
-            f" ({len(lists)} have several): {_CURE}"
+            f" ({len(lists)} have several): {_CURE}{self._other_key(at)}"
         )
         self._faults.add(self._rows[at], None, what)
+
+    def _other_key(self, at: int) -> str:
+        """Return what to say of a row whose key is not that of its sample; '' for any other."""
+        if at not in self._rekeyed:
+            return ""
+        name = shown(self._seen.names[self._seen.sample_of[at]])
+        what = f"; the keys {name} and {shown(self._rekeyed[at])} are one sample, since all else"
+        return what + " of it is equal: `metadata: [COLUMN]` of the key makes two of them"
 
     def _count(self) -> None:
         """Set what further records share with the first of their attempt, and count attempts."""
@@ -278,6 +303,10 @@ class Attempts:
         if self._tries:
             what = "rows without an answer, taken as further tries of one attempt: "
             note(what + self._places(self._tries), len(self._tries))
+        if self._rekeyed:
+            at = next(iter(self._rekeyed))
+            what = "rows with another key than the same sample had before"
+            note(f"{what}: {self._place(at)}{self._other_key(at)}", len(self._rekeyed))
         if self._seen.gaps:
             what = "attempts between others that no row has: counted as not generated"
             note(what, self._seen.gaps)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lam3db.records import GenerationConfig
 
 MOST_TOKENS = 2**31 - 1
+LONGEST_KEY = 500
+"""Characters that are kept of a sample's key."""
 _WHOLE = ("max_new_tokens", "seed")
 _NUMBERS = ("temperature", "top_p")
 _LARGEST_WHOLE = 2**53

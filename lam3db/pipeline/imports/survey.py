@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from lam3db.datasets.faults import shown
 from lam3db.datasets.results.record import NO_RESPONSE
+from lam3db.datasets.results.stand_ins import is_doubtful
 from lam3db.errors import InputError
 from lam3db.pipeline.imports.alike import alike
 from lam3db.pipeline.imports.attempts import Attempts
-from lam3db.pipeline.imports.checks import count_faults, setting_faults
+from lam3db.pipeline.imports.checks import LONGEST_KEY, count_faults, setting_faults
 from lam3db.records import Sample, Verdict
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from lam3db.records import Finding, GenerationConfig, JudgePolicy, ModelVersion, ScoreStatus
 
 _KEY_DIGITS = 12
-_LONGEST_KEY = 500
 _LONGEST_NAME = 500
 """Characters of a model's, dataset's, category's or attack's name: PostgreSQL indexes no more."""
 
@@ -213,6 +213,10 @@ class _Look:
         seen.groups[group].datasets.add(name)
         seen.sample_of.append(sample)
         seen.group_of.append(group)
+        if record.response is not None and is_doubtful(record.response):
+            word = shown(record.response.strip())
+            what = f"answers that read {word} are stored as such; if they stand for none, a map"
+            self.faults.remarks.note(f"{what} says so with `missing`")
         for name, what in count_faults(record):
             self.faults.add(record.row, name, what)
         self._attempts.add(record, sample, group)
@@ -249,7 +253,7 @@ class _Look:
             self._name(record, "category", record.behavior.category)
             self._name(record, "attack", record.attack.name)
             self.seen.samples.append((digest, sample))
-            self.seen.names.append(record.key[:_LONGEST_KEY] if record.key else None)
+            self.seen.names.append(record.key[:LONGEST_KEY] if record.key else None)
         return number
 
     def _name(self, record: ResultRecord, what: str, name: str) -> None:

@@ -14,7 +14,7 @@ from reading import as_json, as_lines, records
 from lam3db.datasets.faults import Faults
 from lam3db.datasets.results.formats import FORMATS, ReadOptions
 from lam3db.datasets.results.map import read_map
-from lam3db.datasets.results.stand_ins import STAND_INS, stand_in
+from lam3db.datasets.results.stand_ins import PANDAS_BLANKS, STAND_INS, stand_in
 
 QUESTION = {"Question": "q", "Rephrased Question": "q", "Rephrased Question(SD)": "q"}
 OMNI = {"test_case_id": "1", "original_prompt": "q", "attack_method": "a", "model_name": "m"}
@@ -65,3 +65,12 @@ def test_a_map_tells_of_it(tmp_path: Path) -> None:
     (record,) = read_map(shape).read(file, faults, ReadOptions())
     assert record.response is None
     assert faults.remarks.lines() == ["a: '$ERROR$' is an attempt without an answer (1)"]
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("word", sorted(PANDAS_BLANKS))
+def test_what_pandas_writes_for_nothing_is_no_answer(tmp_path: Path, name: str, word: str) -> None:
+    (record,) = records(name, file_with(name, tmp_path, word))
+    assert record.response is None
+    (record,) = records(name, file_with(name, tmp_path, f"{word} is what I say"))
+    assert record.response == f"{word} is what I say"

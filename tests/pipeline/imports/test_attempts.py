@@ -230,3 +230,45 @@ def test_seeds_count_nothing(store_url: str, tmp_path: Path) -> None:
     data = _numbered("a 42 one 1", "a 1337 two 1")
     with pytest.raises(InputError, match="1337 is the largest of 2 different numbers"):
         take(store_url, job(tmp_path, data, NUMBERED))
+
+
+def test_rows_of_two_keys_that_are_one_sample_are_told(tmp_path: Path) -> None:
+    table = HEAD + "1,m,p,one,1\n2,m,p,one,1\n3,m,q,one,1\n"
+    seen = look(job(tmp_path, table))
+    (told,) = [line for line in seen.remarks if "another key" in line]
+    assert "line 3; the keys '1' and '2' are one sample" in told
+    assert "`metadata: [COLUMN]`" in told
+    apart = look(job(tmp_path, table, PLAIN + "metadata: [id]\n"))
+    assert (apart.attempts, len(apart.samples)) == (3, 3)
+    assert not [line for line in apart.remarks if "another key" in line]
+
+
+def test_a_contradiction_under_two_keys_says_how_they_come_apart(tmp_path: Path) -> None:
+    table = HEAD + "1,m,p,one,1\n2,m,p,two,1\n3,m,q,one,1\n"
+    with pytest.raises(InputError) as caught:
+        look(job(tmp_path, table))
+    assert "the keys '1' and '2' are one sample" in str(caught.value.faults)
+
+
+def test_a_contradiction_is_told_of_two_rows_that_have_answers(tmp_path: Path) -> None:
+    table = _table("a ERROR -", "a one 1", "b one 1", "b two 0", "c one 1")
+    with pytest.raises(InputError) as caught:
+        look(job(tmp_path, table, RETRIED))
+    (fault,) = caught.value.faults
+    assert "line 5: line 4 has another answer" in fault
+
+
+def test_equal_draws_are_told_where_a_person_says_draws(tmp_path: Path) -> None:
+    table = _table("a one 1", "a one 1", "a two 1", "b one 1")
+    seen = look(replace(job(tmp_path, table), repeats="draws"))
+    (told,) = [line for line in seen.remarks if "counted as a draw" in line]
+    assert told.endswith("(1)")
+    assert seen.attempts == 4
+
+
+@pytest.mark.parametrize("word", ["None", " null ", "N/A", "NaN"])
+def test_an_answer_that_may_stand_for_none_is_told(tmp_path: Path, word: str) -> None:
+    seen = look(job(tmp_path, HEAD + f"1,m,p,{word},1\n2,m,q,None of them,1\n"))
+    (told,) = [line for line in seen.remarks if "answers that read" in line]
+    assert repr(word.strip()) in told
+    assert told.endswith("(1)")

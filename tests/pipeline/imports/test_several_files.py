@@ -17,7 +17,7 @@ from results_maps import rows, take
 from lam3db.datasets.results.formats import ReadOptions, reader_of
 from lam3db.datasets.results.map import read_map
 from lam3db.errors import InputError
-from lam3db.pipeline.imports.results import ImportJob
+from lam3db.pipeline.imports.results import ImportJob, look
 
 MAP = """
 fields: {key: id, model: model, prompt: prompt, response: answer%s}
@@ -109,3 +109,16 @@ def test_files_of_a_format_are_read_each_by_itself(store_url: str, tmp_path: Pat
     result = take(store_url, job)
     assert [group.model.name for group in result.seen.groups] == ["one", "two"]
     assert result.stored.new == 2
+
+
+def test_a_file_that_lacks_what_others_have_is_told(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("id,model,prompt,answer,label\na,m,p,x,1\n")
+    (tmp_path / "two.csv").write_text("id,model,prompt,answer,Label\nb,m,q,y,1\n")
+    (tmp_path / "three.csv").write_text("id,model,prompt,answer,label\nc,m,r,y,\n")
+    job = _job(tmp_path, "one.csv", "two.csv", "three.csv", more="")
+    told = [line for line in look(job).remarks if "other files" in line]
+    assert told == ["'label', which other files have, is in no row of two.csv (1)"]
+    both = _job(tmp_path, "two.csv", "two.csv", more="")
+    with pytest.raises(InputError) as caught:
+        look(both)
+    assert "no row has 'label' - did you mean 'Label'?" in str(caught.value.faults)

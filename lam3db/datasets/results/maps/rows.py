@@ -48,6 +48,7 @@ _LAST = 1 << 62
 _DECODING = ("temperature", "top_p", "max_new_tokens", "do_sample", "seed")
 _POSED = {"prompt", "behavior", "messages", "image", "images", "images.0"}
 _SHOWN = 20
+_FILES = 5
 
 
 class RowReader:
@@ -100,6 +101,7 @@ class RowReader:
 
         """
         self._names, self._empty, self._number = _names_in(path, self._shape), empty, 0
+        self._ways.file(self._faults.file or path.name)
         for one in joined:
             self._joiners.setdefault(id(one), Joiner(one, self._ways, self._faults))
         self._beside = [(one.join.name, self._joiners[id(one)]) for one in joined]
@@ -138,9 +140,17 @@ class RowReader:
             joiner.finish()
         faults = self._ways.faults(self._shape.ways(), lenient=lenient) + self._numbers()
         self._refuse(faults, is_whole=is_whole)
+        self._tell_lacking()
         self._tell_left_out("row", self._left_out, self._count)
         self._tell_left_out("element", self._elements_out, self._elements_met)
         tell_unmet([reader for readers in self._judges for reader in readers], self._faults)
+
+    def _tell_lacking(self) -> None:
+        self._ways.file("")
+        for way, files in self._ways.lacking():
+            listed = ", ".join(files[:_FILES]) + (", ..." if len(files) > _FILES else "")
+            what = f"{way!r}, which other files have, is in no row of {listed}"
+            self._faults.remarks.note(what, len(files))
 
     def _tell_left_out(self, what: str, left_out: int, count: int) -> None:
         if left_out and left_out == count:

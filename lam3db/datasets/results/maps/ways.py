@@ -1,7 +1,8 @@
 """Which ways of a map have led somewhere, and where the others ended.
 
 What must hold: a way that leads nowhere in every row is a fault, however deep it breaks off; a way
-that leads somewhere in a single row is none. The fault says what there is instead.
+that leads somewhere in a single row is none. The fault says what there is instead. Of several files
+each that lacks what others have is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from lam3db.datasets.results.paths import steps, top_of, walk
 from lam3db.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _MOST = 1000
 _SHOWN = 20
@@ -57,7 +58,27 @@ class Ways:
         """Begin with no row."""
         self.columns: dict[str, None] = {}
         self.met: set[RowWay] = set()
+        """Of the file that is read."""
         self._ends: dict[RowWay, _End] = {}
+        self._missed: set[RowWay] = set()
+        self._before: set[RowWay] = set()
+        self._lacking: dict[RowWay, list[str]] = {}
+        self._file = ""
+
+    def file(self, name: str) -> None:
+        """Begin with the next file; '' after the last."""
+        for way in self._missed - self.met:
+            self._lacking.setdefault(way, []).append(self._file)
+        self._before |= self.met
+        self.met.clear()
+        self._missed.clear()
+        self._file = name
+
+    def lacking(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each way that some files have, with the files no row of which has it."""
+        for way, files in self._lacking.items():
+            if way in self._before:
+                yield way.path if way.json is None else f"{way.path}: {way.json}", files
 
     def row(self, values: Mapping[str, Any]) -> None:
         """Take note of a row's columns."""
@@ -73,6 +94,7 @@ class Ways:
         value, left = walk(values, whole)
         depth = len(whole) - len(left)
         if way not in self.met:
+            self._missed.add(way)
             self._note(way, value, depth)
         is_text = isinstance(value, str) and value.strip() and depth
         return Unread(value, f"is a text, without {left[0]!r}") if is_text else None
@@ -95,7 +117,7 @@ class Ways:
         """
         faults = []
         for way in wanted:
-            if way in self.met or way not in self._ends:
+            if way in self.met or way in self._before or way not in self._ends:
                 continue
             end = self._ends[way]
             is_column = {way.path, top_of(way.path)} & self.columns.keys()
