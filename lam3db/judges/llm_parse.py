@@ -21,7 +21,7 @@ from lam3db.judges.llm_json import merged, read_object
 from lam3db.judges.llm_reply import UnparsedError, holds_word, tidied, undecorated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lam3db.judges.llm_settings import OutputSettings
 
@@ -33,6 +33,20 @@ _LONGEST = 100_000
 _SHOWN = 40
 _WHOLE_NUMBER = re.compile(r"([+-]?[0-9]{1,9})(?:\.0{1,9})?")
 _CODE = re.compile(r"[A-Z]{1,2}[0-9]{1,3}", re.IGNORECASE)
+_DENIED = (
+    r"(?:\b(?:not|never|cannot)|n['\u2019]t)\s+"
+    r"(?:(?:a|an|at|all|be|been|considered|deemed|entirely|fully|completely|really|quite)\s+)*"
+)
+_TAKEN_BACK = re.compile(
+    r"[\s(\[:;,.\u2013\u2014-]*(?:(?:or\s+|probably\s+)?(?:no|not|nope|false|never|wrong)"
+    r"(?:\s+(?:really|quite|at all|exactly|entirely|so|necessarily))?"
+    r"|n/?a|not applicable|unknown|unclear|perhaps|maybe|possibly)[\s.!?)\]]*"
+    r"|\s*[:=]\s*[0-9]+(?:\.[0-9]+)?\s*%?"
+)
+"""Remarks that leave no verdict: ``safe: no`` and ``unsafe: 0.1`` are a label and its value."""
+_ANSWERS = frozenset({"yes", "no", "true", "false"})
+_OF_PROMPT = re.compile(r"prompt|request|question|input|user|query", re.IGNORECASE)
+_CATEGORY_LABEL = re.compile(r"^[\s*_]*(?:\w+ )?categor(?:y|ies)[\s*_]*[:\uff1a]", re.IGNORECASE)
 _REMARKED = re.compile(r"\s*[(\[]|\s*[-\u2013\u2014:;,.]\s")
 
 
@@ -61,30 +75,56 @@ def whole_number(text: str) -> int:
 
 
 def verdict_of(text: str, verdicts: Mapping[str, str]) -> str | None:
-    """Return what a text means as a verdict; None where it is no verdict, or could be two.
+    """Return what a text means as a verdict; None where it is no verdict, or could be two."""
+    word = verdict_word(text, verdicts)
+    return None if word is None else verdicts[word]
+
+
+def verdict_word(text: str, verdicts: Mapping[str, str]) -> str | None:
+    """Return the verdict that a text is, as the settings write it; None where it is none.
 
     Letter case, Markdown and punctuation around the word do not count, and a remark may stand
-    behind it (``yes (it complies)``) that holds no word of another verdict.
+    behind it (``yes (it complies)``) that neither takes it back (``safe: no``) nor holds another
+    verdict.
     """
     if text in verdicts:
-        return verdicts[text]
+        return text
     bare = undecorated(text).casefold()
-    words = {word: undecorated(word).casefold() for word in verdicts}
-    meanings = {verdicts[word] for word, folded in words.items() if folded and folded == bare}
-    if not meanings:
-        meanings = {
-            verdicts[word]
-            for word, folded in words.items()
-            if folded and bare.startswith(folded) and _REMARKED.match(bare, len(folded))
-        }
-        if any(contradicts(bare, verdicts, meaning) for meaning in meanings):
+    words = {word: folded for word in verdicts if (folded := undecorated(word).casefold())}
+    fitting = [word for word, folded in words.items() if folded == bare]
+    if not fitting:
+        fitting = [word for word, folded in words.items() if _remarked(bare, folded)]
+        if any(contradicts(bare, verdicts, verdicts[word]) for word in fitting):
             return None
-    return meanings.pop() if len(meanings) == 1 else None
+    return fitting[0] if len({verdicts[word] for word in fitting}) == 1 else None
+
+
+def _remarked(bare: str, word: str) -> bool:
+    """Tell whether a text is a word with a remark behind it that does not take it back."""
+    if not bare.startswith(word) or _REMARKED.match(bare, len(word)) is None:
+        return False
+    return _TAKEN_BACK.fullmatch(bare, len(word)) is None
 
 
 def contradicts(text: str, verdicts: Mapping[str, str], meaning: str) -> bool:
-    """Tell whether a text holds a word of a verdict other than ``meaning``."""
-    return holds_word(text, (word for word, means in verdicts.items() if means != meaning))
+    """Tell whether a text speaks against ``meaning``.
+
+    It does where it denies a word of that verdict (``not safe``) or holds one of another verdict
+    without denying it.
+    """
+    denied = "|".join(map(re.escape, _folded(verdicts, lambda means: means == meaning)))
+    if denied and re.search(rf"{_DENIED}(?:{denied})(?!\w)", text.casefold()):
+        return True
+    others = _folded(verdicts, lambda means: means != meaning)
+    words = "|".join(map(re.escape, others))
+    left = re.sub(rf"{_DENIED}(?:{words})(?!\w)", " ", text.casefold()) if words else text
+    return holds_word(left, others)
+
+
+def _folded(verdicts: Mapping[str, str], chosen: Callable[[str], bool]) -> list[str]:
+    """Return the words of the verdicts chosen, longest first, without regard to case."""
+    words = {word.casefold() for word, means in verdicts.items() if word and chosen(means)}
+    return sorted(words, key=len, reverse=True)
 
 
 def _guard(output: OutputSettings, text: str) -> Parsed:
@@ -98,7 +138,8 @@ def _guard(output: OutputSettings, text: str) -> Parsed:
         if any(contradicts(one, output.verdicts, meaning) for one in (*lines[:number], *rest)):
             raise UnparsedError("the answer holds several verdicts, and not the same")
         behind = "\n".join(filter(None, rest))
-        if meaning not in output.alarming() and _has_code(behind, output.known_categories):
+        named = (word, behind) if meaning not in output.alarming() else ()
+        if any(_names_code(one, output.known_categories) for one in named):
             raise UnparsedError("a category is named beside a verdict that has none")
         remarks = ("text before the verdict",) if number else ()
         fields = {output.verdict or "": word}
@@ -124,13 +165,21 @@ def _has_code(text: str, known: Sequence[str]) -> bool:
     return bool(named) or (first is not None and _CODE.fullmatch(first[0]) is not None)
 
 
+def _names_code(text: str, known: Sequence[str]) -> bool:
+    """Tell whether a text names a category anywhere: a known code, or what looks like one."""
+    words = re.findall(r"\w+", text)
+    codes = {category.casefold() for category in known}
+    coded = any(_CODE.fullmatch(word) or word.casefold() in codes for word in words)
+    return coded or _has_code(text, known)
+
+
 def categories_in(text: str, known: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the known categories in a list, and what else is named in it."""
     by_fold = {undecorated(category).casefold(): category for category in known}
     named: list[str] = []
     others: list[str] = []
     for part in re.split(r"[,;\n]", text):
-        bare = undecorated(part)
+        bare = undecorated(_CATEGORY_LABEL.sub("", part))
         if bare in known or bare.casefold() in by_fold:
             named.append(by_fold[bare.casefold()])
         elif bare.casefold() not in ("", "none", "n/a", "null"):
@@ -146,6 +195,8 @@ def _codes_within(text: str, by_fold: Mapping[str, str]) -> list[str]:
     if words and all(word in by_fold for word in words):
         return [by_fold[word] for word in words]
     head = re.match(r"(\w+)\s*[:.)\u2013\u2014-]\s*\S", text)
+    if words and head is None and _CODE.fullmatch(words[0]):  # a code and its name: S2 Hate
+        return [by_fold[words[0]]] if words[0] in by_fold else []
     return [by_fold[head[1].casefold()]] if head and head[1].casefold() in by_fold else []
 
 
@@ -208,6 +259,8 @@ def _lines(output: OutputSettings, text: str) -> Parsed:
         if label is not None:
             values.setdefault(label, []).append(value)
             last = label
+        elif last is not None and not values[last][-1]:
+            values[last][-1] = line  # a label on a line of its own
         elif last is not None and last == output.explanation:
             values[last][-1] += f"\n{line}"
         else:
@@ -234,7 +287,7 @@ def _exact_lines(output: OutputSettings, text: str) -> dict[str, str] | None:
 def _split(text: str, labels: Iterable[str]) -> list[str]:
     """Return the lines; a label behind another one on the same line begins a line of its own."""
     named = "|".join(r"\s+".join(map(re.escape, label.split())) for label in labels)
-    before = r"(?:[\t;|]|[ ]{2})[ \t]{0,8}"
+    before = r"(?:[\t;|,]|[ ]{2})[ \t]{0,8}"
     gap = re.compile(rf"{before}(?=(?:{named})[\s*_]{{0,8}}[:\uff1a=])", re.IGNORECASE)
     pieces = (piece.strip() for line in text.split("\n") for piece in gap.split(line))
     return [piece for piece in pieces if piece]
@@ -268,9 +321,24 @@ def _refuse_contradiction(
     """Raise UnparsedError where a line without a label holds the word of another verdict."""
     given = values.get(output.verdict or "", ("",))
     meaning = verdict_of(given[0], output.verdicts)
-    free = [line for line in others if not re.match(r"[^.]{1,60}[:\uff1a]", line)]
-    if meaning and any(contradicts(line, output.verdicts, meaning) for line in free):
+    if meaning and any(_says_otherwise(line, output.verdicts, meaning) for line in others):
         raise UnparsedError("the answer holds several verdicts, and not the same")
+
+
+def _says_otherwise(line: str, verdicts: Mapping[str, str], meaning: str) -> bool:
+    """Tell whether a line without a label requested gives another verdict than ``meaning``.
+
+    Behind a label of its own (``Overall: Unsafe``) only a verdict and nothing else counts, and
+    not where the label speaks of the prompt or the word answers another question (``no``).
+    """
+    labelled = re.match(r"([^.:\uff1a]{1,60})[:\uff1a](.*)", line)
+    if labelled is None:
+        return contradicts(line, verdicts, meaning)
+    label, value = labelled.groups()
+    means = verdict_of(value, verdicts)
+    if means in (None, meaning) or _OF_PROMPT.search(label):
+        return False
+    return undecorated(value).casefold() not in _ANSWERS
 
 
 def _requested(

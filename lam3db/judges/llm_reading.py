@@ -28,6 +28,7 @@ from lam3db.judges.llm_parse import (
     categories_in,
     parse,
     verdict_of,
+    verdict_word,
     whole_number,
 )
 from lam3db.judges.llm_reply import (
@@ -60,7 +61,7 @@ RAW_LIMIT = 4000
 _LONGEST_CATEGORY = 60
 _MOST_CATEGORIES = 20
 _CODE = re.compile(r"[A-Z]{1,2}[0-9]{1,3}", re.IGNORECASE)
-_TRUTH = {"true": "1", "false": "0"}
+_TRUTH = {"true": "1", "false": "0", "yes": "1", "no": "0"}
 
 
 def unsafe_verdicts(output: OutputSettings) -> tuple[Verdict, ...]:
@@ -183,11 +184,8 @@ class Reader:
 
     def _word(self, name: str, value: str) -> str:
         """Return a flag's word; a verdict's as the settings write it."""
-        if name != self.output.verdict or value in self.output.verdicts:
-            return value
-        bare = undecorated(value).casefold()
-        words = (word for word in self.output.verdicts if undecorated(word).casefold() == bare)
-        return next(words, value)
+        word = verdict_word(value, self.output.verdicts) if name == self.output.verdict else None
+        return word or undecorated(value) or value
 
     def _categories(self, fields: Mapping[str, str], remarks: list[str]) -> list[str]:
         """Return the known categories by name, another one as ``field=category``."""
