@@ -1,6 +1,7 @@
 """Calls in flight: threads, the two queues between them and the caller, and how they end.
 
-What must hold: no more calls are taken from the caller than the threads will soon need; an
+What must hold: no more calls are taken from the caller than the threads will soon need, and until
+one has succeeded no more than the threads have at once (a wrong set-up is to cost little); an
 exception that ends everything comes after every outcome that was had; after :meth:`close` no
 thread is left, whether it slept, waited for a turn or read from a socket.
 """
@@ -64,7 +65,7 @@ class Flight(Generic[T]):
     def run(self, calls: Iterable[Call]) -> Iterator[list[tuple[Call, T | Failed]]]:
         """Yield outcomes in the order in which they are known, then raise what ended it."""
         source = iter(calls)
-        depth = self._concurrency * DEPTH
+        depth = self._concurrency
         waiting = 0
         more = True
         while True:
@@ -79,6 +80,10 @@ class Flight(Generic[T]):
                 break
             batch = self._gather(waiting)
             waiting -= len(batch)
+            if any(
+                outcome is not _Left and not isinstance(outcome, Failed) for _, outcome in batch
+            ):
+                depth = self._concurrency * DEPTH
             yield [(call, outcome) for call, outcome in batch if outcome is not _Left]
         self._dismiss()
         if self._fatal is not None:

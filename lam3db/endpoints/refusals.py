@@ -47,10 +47,24 @@ _PHRASES = (
 )
 _TOO_LONG = re.compile(
     r"context (?:length|window|size|limit)|ContextWindowExceeded|(?:prompt|input) is too long"
-    r"|too many (?:input )?tokens|input (?:token|length)|reduce the length",
+    r"|too many (?:input )?tokens|input (?:token|length)|reduce the length"
+    r"|(?:longer than|exceeds?) the (?:maximum )?model(?:'s)? (?:maximum )?length"
+    r"|longer than the maximum (?:model|context|input) length"
+    r"|tokens allowed|`?max_new_tokens`? must be <=",
     re.IGNORECASE,
 )
-_BLOCKED = re.compile(r"ContentPolicyViolationError|content management policy")
+_BLOCKED = re.compile(
+    r"ContentPolicyViolationError|content management policy|usage policy|safety system"
+    r"|Content Exists Risk|inappropriate content|considered high risk|\u654f\u611f\u5185\u5bb9",
+    re.IGNORECASE,
+)
+"""Filters that give no code: OpenAI's, DeepSeek's, Alibaba's, Moonshot's, Zhipu's."""
+_BAD_IMAGE = re.compile(
+    r"image exceeds|image dimensions|(?:could not process|cannot identify|failed to (?:load|decode)"
+    r"|unable to process|invalid) (?:the )?(?:input )?image",
+    re.IGNORECASE,
+)
+_ABOUT_SAMPLE = (_TOO_LONG, _BLOCKED, _BAD_IMAGE)
 _DEEPEST = 4
 _TOO_LARGE = 413
 _REFUSED = (400, 422)
@@ -79,7 +93,7 @@ def objection(status: int, value: Any, text: str) -> Objection:
     if any(_is_of_sample(one) for one in errors):
         return _OF_SAMPLE
     names = tuple(dict.fromkeys(name for one in errors for name in _named(one)))
-    if not names and (_TOO_LONG.search(words) or _BLOCKED.search(words)):
+    if not names and any(phrase.search(words) for phrase in _ABOUT_SAMPLE):
         return _OF_SAMPLE
     names = names or tuple(dict.fromkeys(_phrased(words)))
     return Objection("form", names) if names else UNKNOWN

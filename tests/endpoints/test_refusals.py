@@ -82,6 +82,15 @@ SAMPLE: list[Any] = [
     anthropic("prompt is too long: 209303 tokens > 200000 maximum"),
     anthropic("input length and `max_tokens` exceed context limit: 179413 + 32768 > 200000"),
     {"error": {"code": 400, "message": "no", "type": "exceed_context_size_error"}},
+    openai("The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
+    openai("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096."),
+    openai("The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+    openai("Content Exists Risk"),
+    openai("The request was rejected because it was considered high risk"),
+    openai("Invalid prompt: it was flagged as potentially violating our usage policy."),
+    openai("Input data may contain inappropriate content."),
+    anthropic("messages.0.content.0.image.source.base64: image exceeds 5 MB maximum"),
+    anthropic("Could not process image"),
     openai("litellm.ContentPolicyViolationError: AzureException - filtered", code="400"),
     {
         "error": {
@@ -98,6 +107,8 @@ UNKNOWN: list[Any] = [
            "unknown_parameter"),
     openai("Invalid 'messages[0].content'", "messages[0].content", "invalid_type"),
     {"detail": [{"loc": ["body", "messages", 0, "content"], "msg": "no"}]},
+    openai("This model does not support image input."),
+    openai("At most 0 image(s) may be provided in one request."),
     openai("temperature is a nice word"), {"error": "temperature"}, {"error": []},
     {}, [], None, "no",
 ]  # fmt: skip
@@ -171,3 +182,20 @@ def test_a_refused_sample_fails_alone() -> None:
     outcomes, sent, message = asked_until_it_ends(openai("long", None, "context_length_exceeded"))
     assert (len(outcomes), sent, message) == (60, 60, "")
     assert all(isinstance(one, Failed) and one.of_sample for one in outcomes)
+
+
+def test_until_something_succeeds_no_more_is_sent_than_threads_can_take() -> None:
+    def script(_: Asked) -> Play:
+        return Play(status=400, body=openai("nobody knows"))
+
+    with FaultyServer(script) as server:
+        client = Client(EndpointOptions(url=server.url, concurrency=4), "model m")
+        stream = client.ask(
+            (Call(n, "/x", lambda: {"a": 1}) for n in range(60)), lambda reply: reply
+        )
+        seen = 0
+        while seen < 5:
+            seen += len(next(stream))
+        stream.close()
+        client.close()
+        assert len(server.asked) <= 5 + 2 * 4
