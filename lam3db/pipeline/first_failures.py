@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NOT_NUMBERS = ("FloatingPointError", "NotANumberError")
+_ONLY_THOUGHTS = "ReasoningOnlyError"
 Subject = TypeVar("Subject")
 Result = TypeVar("Result")
 
@@ -66,6 +67,8 @@ class FirstFailures:
                 "--set precision=fp32 where fp16 overflows (quantization off); else the weights "
                 "are broken, so fetch them again and compare their digests"
             )
+        if failed.error_class == _ONLY_THOUGHTS:
+            return "--set max_new_tokens=N with more room (for an llm judge: under settings.model)"
         return cure(failed.message) or f"`{self.doctor}` looks at the set-up"
 
     def _ending(self, failed: Failed) -> str:

@@ -17,6 +17,7 @@ from lam3db.config import JudgeConfig, ModelConfig, RuntimeConfig
 from lam3db.config_shapes import EndpointOptions
 from lam3db.endpoints import retry
 from lam3db.judges.blank import BLANK
+from lam3db.models.reasoning import unended
 from lam3db.pipeline.first_failures import FirstFailures
 from lam3db.pipeline.generate import GenerateJob, GenerateResult, generate
 from lam3db.pipeline.judge import JudgeJob, judge_pending
@@ -52,6 +53,13 @@ def test_failures_alike_end_the_run_whatever_their_numbers() -> None:
     assert "3 failures alike" in first.message
     assert "step 2 gave NaN" in first.message
     assert "`lam3db doctor`" in first.message
+
+
+def test_thoughts_without_an_answer_are_cured_by_room() -> None:
+    first = FirstFailures(1, "lam3db doctor")
+    first.see([(0, unended("length"))])
+    assert first.message is not None
+    assert "cure: --set max_new_tokens=" in first.message
 
 
 def test_what_is_of_one_sample_or_differs_ends_nothing() -> None:
