@@ -20,6 +20,7 @@ from lam3db import hashing
 from lam3db.datasets.content_parts import ContentError, ImageName, read_message, read_role
 from lam3db.datasets.faults import Faults, shown
 from lam3db.datasets.jsonl import parse_json
+from lam3db.datasets.results.stand_ins import is_doubtful
 from lam3db.errors import MediaError
 from lam3db.records import Attack, Behavior, ImagePart, Message, Sample, TextPart, text_of
 
@@ -73,8 +74,10 @@ class _Fields:
         self._row = row
 
     def key(self) -> str | None:
+        before = self._reader.faults.count
         key = self.name("key")
-        if key is None and "key" in self._reader.columns.of:
+        is_told = self._reader.faults.count > before
+        if key is None and "key" in self._reader.columns.of and not is_told:
             self._fault("key", "missing")
         return key
 
@@ -148,6 +151,8 @@ class _Fields:
     def name(self, field: str) -> str | None:
         """Return a short text that is not blank; a whole number is taken as its digits."""
         value = self._value(field)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # as pandas writes whole numbers of a column with gaps
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         text = self.text(field, MAX_NAME)
@@ -180,7 +185,12 @@ class _Fields:
         column = self._reader.columns.of.get("prompt")
         if column is not None and column not in self._row.values:
             self._fault("prompt", 'missing (write "prompt": "" for a sample of images alone)')
-        return self.text("prompt", MAX_PROMPT)
+        text = self.text("prompt", MAX_PROMPT)
+        if text is not None and is_doubtful(text):
+            word = shown(text.strip())
+            what = f"prompts that read {word} are taken as such: leave rows out that have none"
+            self._reader.faults.remarks.note(what)
+        return text
 
     def _message(self, index: int, value: Any) -> Message:
         field = f"messages[{index}]"

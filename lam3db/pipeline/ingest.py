@@ -8,13 +8,14 @@ content under the same name changes nothing, changed content is the next version
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.load import Options, load_dataset
 from lam3db.datasets.published.load import load_published
 from lam3db.errors import MediaError
 from lam3db.media import MediaRoot, bytes_of, named
+from lam3db.pipeline.imports.alike import alike_samples
 from lam3db.records import images_of
 from lam3db.store import writes
 from lam3db.store.purge import withheld_images
@@ -74,9 +75,11 @@ def add_dataset(
 
 def read_dataset(path: Path, options: Options, tick: Tick | None = None) -> Loaded:
     """Read files of a published format where ``options`` names one, else a file of one's own."""
-    if options.layout is None:
-        return load_dataset(path, options, tick)
-    return load_published(path, options, tick)
+    load = load_dataset if options.layout is None else load_published
+    loaded = load(path, options, tick)
+    keys = (key for key, _ in loaded.dataset.samples)
+    remarks = alike_samples(keys, (sample for _, sample in loaded.dataset.samples))
+    return replace(loaded, notes=(*loaded.notes, *remarks))
 
 
 def store_dataset(store: Store, loaded: Loaded, tick: Tick | None = None) -> IngestResult:

@@ -182,6 +182,19 @@ def test_keys_made_from_content_are_stable(tmp_path: Path) -> None:
     assert any("key is made from its content" in note for note in first.notes)
 
 
+def test_a_whole_number_is_one_key_however_it_is_written(tmp_path: Path) -> None:
+    loaded = load_dataset(write(tmp_path, {"key": 1.0, "prompt": "a"}, {"key": 2, "prompt": "b"}))
+    assert [key for key, _ in loaded.dataset.samples] == ["1", "2"]
+    (fault,) = faults(write(tmp_path, {"key": 1.5, "prompt": "a"}))
+    assert "text is wanted, not 1.5" in fault
+
+
+@pytest.mark.parametrize(("prompt", "count"), [("nan", 1), (" None ", 1), ("None of these", 0)])
+def test_a_prompt_that_may_stand_for_none_is_told(tmp_path: Path, prompt: str, count: int) -> None:
+    notes = load_dataset(write(tmp_path, {"prompt": prompt})).notes
+    assert sum("prompts that read" in note for note in notes) == count
+
+
 def test_no_attack_has_one_spelling(tmp_path: Path) -> None:
     found = [
         only(load_dataset(write(tmp_path, {"prompt": "a"} | more)))

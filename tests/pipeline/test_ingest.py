@@ -204,3 +204,10 @@ def test_show_takes_a_limit_and_knows_near_names(sqlite_url: str) -> None:
     assert len(shown.splitlines()) == 4
     with pytest.raises(NotFoundError, match="did you mean 'mini_bench'"):
         call("show", "mini_bnech", "--db", sqlite_url)
+
+
+def test_names_of_a_dataset_that_look_alike_are_told(store: Store, tmp_path: Path) -> None:
+    lines = [{"prompt": "a", "category": "Hate"}, {"prompt": "b", "category": "Hate "}]
+    result = add_dataset(store, write(tmp_path / "alike", *lines))
+    (told,) = [note for note in result.notes if "stored as different" in note]
+    assert told.startswith("categories that differ in blanks only")

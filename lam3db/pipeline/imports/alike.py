@@ -14,6 +14,8 @@ from lam3db.datasets.faults import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lam3db.records import Sample
+
 _SHOWN = 3
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _FOLDS: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -40,3 +42,12 @@ def alike(what: str, names: Iterable[str]) -> Iterator[str]:
             lead = f"{what} that differ in {how} only are stored as different"
             yield f"{lead}: {listed}{more} ({len(pairs):,})"
         left = list(groups)
+
+
+def alike_samples(keys: Iterable[str], samples: Iterable[Sample]) -> Iterator[str]:
+    """Yield the remarks for the names of samples: keys, behaviors, categories, attacks."""
+    listed = list(samples)
+    yield from alike("keys", keys)
+    yield from alike("behaviors", (sample.behavior.text for sample in listed))
+    yield from alike("categories", (sample.behavior.category for sample in listed))
+    yield from alike("attacks", (sample.attack.name for sample in listed))

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from lam3db.pipeline.imports.survey import Group, Survey
 
 _FEW = 20
-"""Up to this number, and up to so many missing for each that is there, replicates are counted."""
+"""A file of one single number counts with it where it is smaller."""
+_GAPS = 3
+"""So many numbers may be missing between others, or as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ class Counting:
         if first:
             self.seen.begin_with(number, first)
             self.seen.remark("replicates that the file counts from 1 are stored from 0 on")
-        elif not earlier:
-            self._refuse_seeds(group)
+        if not earlier and self.chosen is None:
+            self._refuse_seeds(group, first)
         return {number: first}
 
     def _first(self, earlier: set[int]) -> int:
@@ -65,10 +67,15 @@ class Counting:
             return 0
         return min(earlier & {0, 1}, default=1 if least == 1 else 0)
 
-    def _refuse_seeds(self, group: Group) -> None:
+    def _refuse_seeds(self, group: Group, first: int) -> None:
         numbers = {number for rows in group.explicit.values() for number in rows}
-        if max(numbers) >= _FEW and max(numbers) + 1 > _FEW * len(numbers):
+        count = max(numbers) + 1 - first
+        is_sparse = count - len(numbers) > max(_GAPS, len(numbers))
+        if is_sparse if len(numbers) > 1 else max(numbers) >= _FEW:
             what = f"{max(numbers)} is the largest of {len(numbers)} different numbers: replicates"
             what += " are counted from 0 or 1, and each that no row has is an attempt that was not"
-            what += " made; seeds are settings (config), and `repeats: draws` numbers the rows"
+            what += (
+                " made; seeds are settings (config); without `replicate`, all files in one command"
+            )
+            what += " and `repeats: draws` number the rows; --first-replicate 0 (or 1) counts gaps"
             self.faults.add(None, "replicate", what)

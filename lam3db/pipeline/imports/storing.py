@@ -307,7 +307,8 @@ class ResultsIn:
     def _known(self, at: int, record: ResultRecord, digest: bytes) -> None:
         if text_digest(self._text(at, record)) != digest:
             what = "another answer is stored under this model, settings, sample and replicate: "
-            what += "what differs? tell them apart with --model, or by config in the map"
+            what += "what differs? tell them apart with --model, or in the map by config, or by"
+            what += " replicate ({file: PATTERN} takes its number from the file's name)"
             first = self._firsts.get(self._seen.group_of[at])
             if first is not None:
                 what += f"; its replicates are counted from {first} (--first-replicate 0 or 1)"

@@ -19,7 +19,7 @@ from lam3db.datasets.faults import shown
 from lam3db.datasets.results.record import NO_RESPONSE
 from lam3db.datasets.results.stand_ins import is_doubtful
 from lam3db.errors import InputError
-from lam3db.pipeline.imports.alike import alike
+from lam3db.pipeline.imports.alike import alike, alike_samples
 from lam3db.pipeline.imports.attempts import Attempts
 from lam3db.pipeline.imports.checks import LONGEST_KEY, count_faults, setting_faults
 from lam3db.records import Sample, Verdict
@@ -167,13 +167,10 @@ def survey(
 
 def _alike(seen: Survey) -> Iterator[str]:
     """Yield a remark for names that look alike and are stored as different ones."""
-    samples = [sample for _, sample in seen.samples]
     yield from alike("models", (group.model.name for group in seen.groups))
     yield from alike("judges", (judge.identity.name for judge in seen.judges.values()))
-    yield from alike("keys", (name for name in seen.names if name is not None))
-    yield from alike("behaviors", (sample.behavior.text for sample in samples))
-    yield from alike("categories", (sample.behavior.category for sample in samples))
-    yield from alike("attacks", (sample.attack.name for sample in samples))
+    keys = (name for name in seen.names if name is not None)
+    yield from alike_samples(keys, (sample for _, sample in seen.samples))
 
 
 def sample_of(record: ResultRecord) -> Sample:

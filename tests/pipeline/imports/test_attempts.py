@@ -232,6 +232,26 @@ def test_seeds_count_nothing(store_url: str, tmp_path: Path) -> None:
         take(store_url, job(tmp_path, data, NUMBERED))
 
 
+@pytest.mark.parametrize("numbers", [(1, 42, 1337), (1, 2, 10), (42, 43, 44), (0, 1, 2, 3, 42)])
+def test_seeds_that_begin_with_small_numbers_count_nothing_either(
+    store_url: str, tmp_path: Path, numbers: tuple[int, ...]
+) -> None:
+    asked = job(tmp_path, _numbered(*(f"a {n} answer-{n} 1" for n in numbers)), NUMBERED)
+    with pytest.raises(InputError, match=f"{max(numbers)} is the largest of {len(numbers)}"):
+        take(store_url, asked)
+    first = min(numbers[0], 1)
+    result = take(store_url, replace(asked, first_replicate=first))
+    assert result.stored.new == len(numbers)
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 5), (0, 4), (3, 4, 5), (0, 1, 2, 3, 7)])
+def test_some_gaps_are_attempts_that_were_not_made(
+    store_url: str, tmp_path: Path, numbers: tuple[int, ...]
+) -> None:
+    asked = job(tmp_path, _numbered(*(f"a {n} answer-{n} 1" for n in numbers)), NUMBERED)
+    assert take(store_url, asked).stored.new == len(numbers)
+
+
 def test_rows_of_two_keys_that_are_one_sample_are_told(tmp_path: Path) -> None:
     table = HEAD + "1,m,p,one,1\n2,m,p,one,1\n3,m,q,one,1\n"
     seen = look(job(tmp_path, table))
