@@ -14,7 +14,7 @@ text, the parser and the versions of both rules, and nothing of how the model is
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lam3db import plugins
@@ -105,6 +105,8 @@ def _described(config: JudgeConfig, tick: Tick) -> _Described:
     model, runtime = model_configs(config, settings)
     template = read_template(config, settings, raw=model.template == "raw")
     plan = plugins.model_kind(model.kind).describe(model, runtime, tick)
+    # a verdict is read behind a block of thoughts: nothing need be written in a file
+    plan = replace(plan, options={**plan.options, "tells_tags": False})
     cut = None if settings.cut is None else find_cut(config.name, settings.cut, plan, tick)
     return _Described(settings, template, model.kind, plan, cut)
 
