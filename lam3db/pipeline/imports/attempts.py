@@ -4,7 +4,8 @@ A file says it with a replicate number or the name of the attempt. Where it says
 stands several times under one sample, model and settings is
 
 * one fact, where its rows are equal in answer and labels and only some samples have several;
-* one attempt, where one row has the answer and the others failed: they are its earlier tries;
+* one attempt, where one row has the answer and the others failed: they are its earlier tries; or
+  where rows of one answer each bring another judge and none contradicts: a row per annotator;
 * replicates, where every sample of the model has the same number of rows;
 * a fault otherwise: only a person can say whether they are ``copies`` or ``draws``.
 
@@ -54,6 +55,12 @@ class Attempts:
         """Of each record: what its answer is, 0 where it has none."""
         self._content = array("q")
         """Of each record: what its answer and its findings are."""
+        self._opinions_at = array("q")
+        """Of each record: where its findings begin in the two arrays below."""
+        self._judge_of = array("q")
+        self._said = array("q")
+        self._numbers: dict[bytes, int] = {}
+        self._panels: list[int] = []
         self._by_name: dict[tuple[int, str], int] = {}
         self._named: set[int] = set()
         self._unit: dict[int, int] = {}
@@ -86,6 +93,9 @@ class Attempts:
 
     def settle(self) -> None:
         """Give every record its replicate; note as faults what only a person can decide."""
+        if self._repeats != DRAWS:
+            for group in self._seen.groups:
+                self._join_panels(group)
         counts = {count for group in self._seen.groups for count in _counts(group)}
         for group in self._seen.groups:
             self._settle_unnumbered(group, is_even=len(counts) == 1)
@@ -94,8 +104,36 @@ class Attempts:
         self._tell()
 
     def _content_of(self, record: ResultRecord) -> int:
-        said = ((self._judges.digest_of(one.judge), *_said(one.finding)) for one in record.findings)
-        return hash((record.response, *said))
+        start = len(self._judge_of)
+        self._opinions_at.append(start)
+        for one in record.findings:
+            digest = self._judges.digest_of(one.judge)
+            self._judge_of.append(self._numbers.setdefault(digest, len(self._numbers)))
+            self._said.append(hash(_said(one.finding)))
+        return hash((record.response, *self._judge_of[start:], *self._said[start:]))
+
+    def _opinions(self, at: int) -> dict[int, int]:
+        """Return what each judge says in a record."""
+        bounds = (*self._opinions_at[at : at + 2], len(self._judge_of))
+        within = slice(*bounds[:2])
+        return dict(zip(self._judge_of[within], self._said[within], strict=True))
+
+    def _join_panels(self, group: Group) -> None:
+        """Join the rows of one answer each of which brings another judge: a row per annotator."""
+        for sample, rows in list(group.several.items()):
+            if self._named.intersection(rows):
+                continue
+            by_answer: dict[int, list[int]] = {}
+            for at in filter(self._answer.__getitem__, rows):
+                by_answer.setdefault(self._answer[at], []).append(at)
+            for equal in by_answer.values():
+                if len(equal) > 1 and _is_panel([self._opinions(at) for at in equal]):
+                    self._panels += equal[1:]
+                    for at in equal[1:]:
+                        self._join(at, equal[0])
+            group.several[sample] = [at for at in rows if at not in self._unit]
+            if len(group.several[sample]) == 1:
+                del group.several[sample]
 
     def _further(self, at: int, first: int, record: ResultRecord) -> None:
         """Take a further record of an attempt that is known by its name."""
@@ -303,6 +341,9 @@ class Attempts:
         if self._tries:
             what = "rows without an answer, taken as further tries of one attempt: "
             note(what + self._places(self._tries), len(self._tries))
+        if self._panels:
+            what = "rows that bring another judge of the same answer, taken as one attempt: "
+            note(what + self._places(self._panels), len(self._panels))
         if self._rekeyed:
             at = next(iter(self._rekeyed))
             what = "rows with another key than the same sample had before"
@@ -328,6 +369,17 @@ def _counts(group: Group) -> Collection[int]:
 
 def _alone(group: Group) -> Iterator[int]:
     return (at for sample, at in group.single.items() if sample not in group.several)
+
+
+def _is_panel(opinions: Sequence[dict[int, int]]) -> bool:
+    """Tell whether each row has a judge that no other has, and none contradicts another."""
+    said: dict[int, int] = {}
+    times = Counter[int]()
+    for row in opinions:
+        times.update(row.keys())
+        if any(said.setdefault(judge, finding) != finding for judge, finding in row.items()):
+            return False
+    return all(any(times[judge] == 1 for judge in row) for row in opinions)
 
 
 def _digest(response: str | None) -> int:

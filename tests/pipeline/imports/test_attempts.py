@@ -252,6 +252,55 @@ def test_some_gaps_are_attempts_that_were_not_made(
     assert take(store_url, asked).stored.new == len(numbers)
 
 
+PANEL = """
+dataset: bench
+fields: {key: id, model: model, prompt: prompt, response: answer}
+judges:
+  - {name: strict, kind: llm, verdict: label, words: {unsafe: [1], safe: [0]}}
+annotators:
+  - {name: {column: who}, verdict: said, words: {unsafe: [1], safe: [0]}}
+"""
+BY_ANNOTATOR = "id,model,prompt,answer,label,who,said\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["a,m,p,one,1,ann,1", "a,m,p,one,1,bob,0", "b,m,q,two,0,ann,0", "b,m,q,two,0,bob,0"],
+        ["a,m,p,one,1,ann,1", "a,m,p,one,1,bob,0", "b,m,q,two,0,ann,0"],
+        ["a,m,p,one,,ann,1", "b,m,q,two,0,ann,0", "a,m,p,one,1,bob,0"],
+    ],
+)
+@pytest.mark.parametrize("repeats", [None, "copies"])
+def test_a_row_for_each_annotator_is_one_answer(
+    store_url: str, tmp_path: Path, lines: list[str], repeats: str | None
+) -> None:
+    asked = job(tmp_path, BY_ANNOTATOR + "\n".join(lines) + "\n", PANEL)
+    result = take(store_url, replace(asked, repeats=repeats))
+    assert (result.seen.attempts, result.stored.new) == (2, 2)
+    said = rows(store_url, "SELECT judge, sample, verdict FROM v_score WHERE sample = 'a'")
+    assert ("ann", "a", "unsafe") in said
+    assert ("bob", "a", "safe") in said
+    assert _remark(result, "bring another judge").endswith("(2)" if len(lines) == 4 else "(1)")
+    again = take(store_url, replace(asked, repeats=repeats))
+    assert (again.stored.new, sum(one.new for one in again.stored.judges)) == (0, 0)
+
+
+def test_annotators_of_draws_are_joined_draw_by_draw(store_url: str, tmp_path: Path) -> None:
+    lines = [f"a,m,p,{text},1,{who},1" for text in ("one", "two") for who in ("ann", "bob")]
+    result = take(store_url, job(tmp_path, BY_ANNOTATOR + "\n".join(lines) + "\n", PANEL))
+    assert (result.seen.attempts, result.stored.new) == (2, 2)
+    (count,) = rows(store_url, "SELECT COUNT(*) FROM v_score WHERE judge_kind = 'human'")[0]
+    assert count == 4
+
+
+def test_a_judge_that_contradicts_itself_joins_nothing(tmp_path: Path) -> None:
+    lines = ["a,m,p,one,1,ann,1", "a,m,p,one,0,bob,0", "b,m,q,two,0,ann,0"]
+    with pytest.raises(InputError) as caught:
+        look(job(tmp_path, BY_ANNOTATOR + "\n".join(lines) + "\n", PANEL))
+    assert "has other labels" in str(caught.value.faults)
+
+
 def test_rows_of_two_keys_that_are_one_sample_are_told(tmp_path: Path) -> None:
     table = HEAD + "1,m,p,one,1\n2,m,p,one,1\n3,m,q,one,1\n"
     seen = look(job(tmp_path, table))
