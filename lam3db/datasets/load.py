@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lam3db.datasets.columns import check_mapping, choose_columns
@@ -131,10 +132,16 @@ def dataset_name(path: Path, asked: str | None) -> str:
     return name
 
 
-def read_rows(file: Path, faults: Faults) -> list[Row]:
-    """Return the rows of a file by its kind; raise InputError if it cannot be read."""
+def read_rows(file: Path, faults: Faults, *, exact: bool = False) -> list[Row]:
+    """Return the rows of a file by its kind; raise InputError if it cannot be read.
+
+    ``exact``: the file is one that lam3db itself wrote, in which no ``NaN`` stands for a null.
+    """
+    reader = _READERS[file.suffix.lower()]
+    if exact and reader is read_jsonl:
+        reader = partial(read_jsonl, exact=True)
     try:
-        return _READERS[file.suffix.lower()](file, faults)
+        return reader(file, faults)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -83,7 +83,7 @@ def read_scores(path: Path) -> ScoreList:
         raise InputError(f"{file} is larger than {MAX_BYTES >> 30} GiB: split it")
     _refuse_long(file)
     faults = Faults(file)
-    rows = read_rows(file, faults)
+    rows = read_rows(file, faults, exact=True)
     _check_columns(rows, faults)
     if not rows and not faults.count:
         faults.add(None, None, "there is no line in it")

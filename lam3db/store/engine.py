@@ -120,7 +120,8 @@ def _given_up(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not connection.invalidated and getattr(connection.connection, "closed", False):
+        is_ours = not connection.closed and not connection.invalidated
+        if is_ours and getattr(connection.connection, "closed", False):
             connection.invalidate()
         raise
 

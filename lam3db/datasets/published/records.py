@@ -45,7 +45,7 @@ def read_json(file: Path, faults: Faults) -> Any:
         if file.stat().st_size > LARGEST_JSON:
             faults.add(None, file.name, f"larger than {LARGEST_JSON >> 20} MiB")
             return None
-        return parse_json(file.read_bytes().decode("utf-8-sig"))
+        return parse_json(file.read_bytes().decode("utf-8-sig"), faults.remarks)
     except ValueError as error:  # UnicodeDecodeError is one
         faults.add(None, file.name, str(error))
     except OSError as error:

@@ -178,7 +178,8 @@ def _json(path: Path, faults: Faults, options: FileOptions) -> Iterator[Row]:
     """Yield the records of a document: a list, an object by key, or either below a name."""
     _refuse_large(path)
     try:
-        document = parse_json(path.read_text(options.encoding or _marked(path) or "utf-8-sig"))
+        text = path.read_text(options.encoding or _marked(path) or "utf-8-sig")
+        document = parse_json(text, faults.remarks)
     except UnicodeError:
         encoding = options.encoding or "UTF-8"
         raise InputError(f"{path}: not {encoding}: say which encoding it has") from None

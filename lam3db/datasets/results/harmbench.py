@@ -22,10 +22,12 @@ name, and names the model where they name none.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lam3db.datasets.faults import Faults, shown
+from lam3db.datasets.jsonl import parse_json
 from lam3db.datasets.published.harmbench import FORMAT
 from lam3db.datasets.results.cells import Labels, posed, text_or_none
 from lam3db.datasets.results.pictures import pictured
@@ -67,7 +69,7 @@ def read(path: Path, faults: Faults, options: ReadOptions) -> Iterator[ResultRec
     """Yield every completion of a file."""
     settings = options.only("behaviors", "attack")
     known = _behaviors(settings.get("behaviors"))
-    document = read_document(path)
+    document = read_document(path, partial(parse_json, remarks=faults.remarks))
     if not isinstance(document, dict):
         raise InputError(f"{path}: lists of completions by behavior are wanted")
     faults.unit = "completion"

@@ -168,7 +168,7 @@ def _document(file: Path, faults: Faults) -> dict[str, Any] | None:
         if file.stat().st_size > LARGEST_JSON:
             faults.add(None, None, f"is larger than {LARGEST_JSON >> 20} MiB")
             return None
-        document = parse_json(file.read_text("utf-8-sig"))
+        document = parse_json(file.read_text("utf-8-sig"), faults.remarks)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
     except ValueError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lam3db.datasets.faults import Faults
+from lam3db.datasets.jsonl import parse_json
 from lam3db.datasets.results.files import FileOptions, read_records
 from lam3db.errors import ConfigError, InputError
 
@@ -95,7 +96,7 @@ def test_a_table_without_a_header_is_named_by_the_user(tmp_path: Path) -> None:
     [
         ("a.csv", b"p,q\n\xff\xfe,1\n", "line 2: not UTF-8"),
         ("a.csv", b'p,q\n"open,1\n', "closing quote missing"),
-        ("a.jsonl", b'{"a": NaN}\n', "line 1: NaN is no JSON"),
+        ("a.jsonl", b'{"a": Infinity}\n', "line 1: Infinity is no JSON"),
         ("a.json", b'[{"a": 1}, 7]', "record 2: not an object but 7"),
     ],
 )
@@ -206,3 +207,27 @@ def test_a_sheet_of_millions_of_empty_cells_is_a_bomb(tmp_path: Path) -> None:
     path = _sheet(tmp_path / "bomb.xlsx", ("<row>" + "<c/>" * 1000 + "</row>") * 6000)
     with pytest.raises(InputError, match="would unpack to"):
         _read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", b'{"a": NaN, "b": [1, NaN]}\n'),
+        ("a.json", b'[{"a": NaN, "b": [1, NaN]}]'),
+        ("a.json", b'{"data": [{"a": NaN, "b": [1, NaN]}]}'),
+    ],
+)
+def test_a_missing_number_as_pandas_writes_it_is_null_and_is_told(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    faults = Faults(path)
+    assert [row.values for row in read_records(path, faults)] == [{"a": None, "b": [1, None]}]
+    faults.raise_if_any()
+    assert faults.remarks.lines() == ["NaN, which is not JSON, is read as null (2)"]
+
+
+def test_not_a_number_stays_a_fault_where_nobody_could_tell() -> None:
+    with pytest.raises(ValueError, match="NaN is no JSON"):
+        parse_json('{"a": NaN}')

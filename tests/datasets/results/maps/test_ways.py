@@ -74,9 +74,9 @@ def test_the_root_is_told_and_not_what_follows_from_it(tmp_path: Path) -> None:
 
 
 def test_a_row_that_cannot_be_read_may_have_had_what_is_absent(tmp_path: Path) -> None:
-    data = '{"m": "x", "p": "q", "r": "s", "o": {}}\n{"o": {"deep": 1}, "m": NaN}\n'
+    data = '{"m": "x", "p": "q", "r": "s", "o": {}}\n{"o": {"deep": 1}, "m": Infinity}\n'
     message = refused(tmp_path, data, FIELDS + "metadata: {d: o.deep}\n", "r.jsonl")
-    assert "NaN is no JSON" in message
+    assert "Infinity is no JSON" in message
     assert "no row has" not in message
 
 
