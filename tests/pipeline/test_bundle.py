@@ -305,9 +305,9 @@ def test_wrong_wishes_leave_no_file(home: str, tmp_path: Path) -> None:
     MediaRoot(str(tmp_path / "media")).put(merging.png("teal"))
     assert not [one for one in tmp_path.iterdir() if "carried" in one.name]
     path.touch()
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         bundle(home, path, "narrow")
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="there is no folder"):
         bundle(home, tmp_path / "no" / "x.db", "narrow")
 
 
