@@ -156,7 +156,7 @@ def test_an_incomplete_folder_is_told(own: Checkpoint, missing: str, what: str) 
 def test_a_broken_config_is_told(own: Checkpoint) -> None:
     (own.folder / "config.json").write_text("{")
     message = told(checkpoint=str(own.path), config_path=str(own.folder))
-    assert "config.json is no JSON" in message
+    assert "config.json cannot be read as JSON" in message
 
 
 def test_paths_that_lead_nowhere_are_told() -> None:
