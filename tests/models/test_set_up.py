@@ -89,7 +89,7 @@ def test_what_the_files_do_not_tell_is_not_guessed(copied: Any) -> None:
     edit(folder, "processor_config.json", "image_processor", crop_size=None)
     assert image_tokens(find_checkpoint(config(folder))) is None
     describe(folder)
-    edit(folder, "config.json", vision_config={"image_size": [1], "patch_size": "x"})
+    edit(folder, "config.json", vision_config={"image_size": [1]})
     assert image_tokens(find_checkpoint(config(folder, family="llava"))) is None
 
 
